@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/* Parameters of the functions of net/tls/tls.h that are hooked; that header is
+ * private to the in-tree module, and not shipped with a distribution's headers.
+ */
+#ifndef _KTLS_COMPAT_NET_TLS_OFFLOAD_H
+#define _KTLS_COMPAT_NET_TLS_OFFLOAD_H
+
+#include <linux/version.h>
+#include <net/tls.h>
+
+#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 7, 0)
+/* Goes with 6.1. */
+#define TLS_SET_SW_OFFLOAD_PARAMS \
+	struct sock *sk, struct tls_context *ctx, int tx
+#define TLS_SET_SW_OFFLOAD_ARGS		sk, ctx, tx
+#define TLS_SET_DEVICE_OFFLOAD_PARAMS \
+	struct sock *sk, struct tls_context *ctx
+#define TLS_SET_DEVICE_OFFLOAD_ARGS	sk, ctx
+#elif LINUX_VERSION_CODE < KERNEL_VERSION(6, 14, 0)
+/* Goes with 6.12. */
+#define TLS_SET_SW_OFFLOAD_PARAMS	struct sock *sk, int tx
+#define TLS_SET_SW_OFFLOAD_ARGS		sk, tx
+#define TLS_SET_DEVICE_OFFLOAD_PARAMS	struct sock *sk
+#define TLS_SET_DEVICE_OFFLOAD_ARGS	sk
+#else
+#define TLS_SET_SW_OFFLOAD_PARAMS \
+	struct sock *sk, int tx, struct tls_crypto_info *new_crypto_info
+#define TLS_SET_SW_OFFLOAD_ARGS		sk, tx, new_crypto_info
+#define TLS_SET_DEVICE_OFFLOAD_PARAMS	struct sock *sk
+#define TLS_SET_DEVICE_OFFLOAD_ARGS	sk
+#endif
+
+#endif /* _KTLS_COMPAT_NET_TLS_OFFLOAD_H */

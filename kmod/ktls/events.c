@@ -1,0 +1,146 @@
+// SPDX-License-Identifier: GPL-2.0
+/* Notifications: sent at once where the caller may sleep, else by a worker. */
+
+#include <linux/workqueue.h>
+
+#include "events.h"
+#include "netlink.h"
+#include "sockets.h"
+
+/* Sockets that may wait for the worker; beyond it events are lost, and
+ * counted.
+ */
+#define KTLS_EVENTS_LIMIT	8192
+
+static void ktls_events_work(struct work_struct *work);
+
+/* Sockets with something to tell, a reference to each; both under the lock. */
+static LIST_HEAD(ktls_events_list);
+static unsigned int ktls_events_waiting;
+static DEFINE_SPINLOCK(ktls_events_lock);
+static DECLARE_WORK(ktls_events_worker, ktls_events_work);
+static bool ktls_events_stopped;
+
+static const u8 ktls_event_cmd[KTLS_EVENTS] = {
+	[KTLS_EVENT_INSTALL_TX]	= KTLS_CMD_SOCKET_INSTALL_NTF,
+	[KTLS_EVENT_INSTALL_RX]	= KTLS_CMD_SOCKET_INSTALL_NTF,
+	[KTLS_EVENT_REKEY_TX]	= KTLS_CMD_SOCKET_REKEY_NTF,
+	[KTLS_EVENT_REKEY_RX]	= KTLS_CMD_SOCKET_REKEY_NTF,
+	[KTLS_EVENT_ERROR_TX]	= KTLS_CMD_SOCKET_ERROR_NTF,
+	[KTLS_EVENT_ERROR_RX]	= KTLS_CMD_SOCKET_ERROR_NTF,
+	[KTLS_EVENT_CLOSE]	= KTLS_CMD_SOCKET_CLOSE_NTF,
+};
+
+/**
+ * ktls_events_mark() - note an event, to be sent by ktls_events_send()
+ * @ks: socket
+ * @event: what happened
+ */
+void ktls_events_mark(struct ktls_socket *ks, enum ktls_event event)
+{
+	set_bit(event, &ks->events);
+}
+
+/**
+ * ktls_events_send() - send what was noted for a socket
+ * @ks: socket
+ *
+ * Context: process, may sleep, without the socket lock.
+ */
+void ktls_events_send(struct ktls_socket *ks)
+{
+	unsigned int event;
+
+	if (!READ_ONCE(ks->events))
+		return;
+
+	for (event = 0; event < KTLS_EVENTS; event++) {
+		int dir = event == KTLS_EVENT_CLOSE ? -1 : event & 1;
+
+		if (test_and_clear_bit(event, &ks->events))
+			ktls_netlink_notify(ks, ktls_event_cmd[event], dir);
+	}
+}
+
+/**
+ * ktls_events_queue() - have an event sent by the worker
+ * @ks: socket; the queue takes a reference of its own
+ * @event: what happened
+ *
+ * Context: any.
+ */
+void ktls_events_queue(struct ktls_socket *ks, enum ktls_event event)
+{
+	bool lost = false;
+	unsigned long irq;
+
+	if (READ_ONCE(ktls_events_stopped) ||
+	    !ktls_netlink_has_listeners(ks->kn))
+		return;
+
+	set_bit(event, &ks->events);
+
+	spin_lock_irqsave(&ktls_events_lock, irq);
+	if (list_empty(&ks->event_node)) {
+		if (ktls_events_waiting < KTLS_EVENTS_LIMIT) {
+			ktls_socket_hold(ks);
+			list_add_tail(&ks->event_node, &ktls_events_list);
+			ktls_events_waiting++;
+		} else {
+			lost = true;
+		}
+	}
+	spin_unlock_irqrestore(&ktls_events_lock, irq);
+
+	if (lost) {
+		clear_bit(event, &ks->events);
+		atomic64_inc(&ks->kn->lost_events);
+	} else {
+		queue_work(system_unbound_wq, &ktls_events_worker);
+	}
+}
+
+static void ktls_events_work(struct work_struct *work)
+{
+	struct ktls_socket *ks;
+
+	for (;;) {
+		spin_lock_irq(&ktls_events_lock);
+		ks = list_first_entry_or_null(&ktls_events_list,
+					      struct ktls_socket, event_node);
+		if (ks) {
+			list_del_init(&ks->event_node);
+			ktls_events_waiting--;
+		}
+		spin_unlock_irq(&ktls_events_lock);
+		if (!ks)
+			break;
+
+		ktls_events_send(ks);
+		ktls_socket_put(ks);
+		cond_resched();
+	}
+}
+
+/**
+ * ktls_events_flush() - wait until all that is queued was sent
+ *
+ * Context: process, may sleep.
+ */
+void ktls_events_flush(void)
+{
+	flush_work(&ktls_events_worker);
+}
+
+/**
+ * ktls_events_stop() - send what is queued, and queue nothing more
+ *
+ * Context: process, may sleep.
+ */
+void ktls_events_stop(void)
+{
+	WRITE_ONCE(ktls_events_stopped, true);
+	/* Those who queue cannot be preempted. */
+	synchronize_rcu();
+	ktls_events_flush();
+}

@@ -1,0 +1,489 @@
+// SPDX-License-Identifier: GPL-2.0
+/* Where the module touches tls.ko: its cold paths.
+ *
+ * Two kinds. A wrapper is called instead of the function, calls it, and sees
+ * arguments and result; it is needed where the result matters. An observer runs
+ * before the function and does not sleep; a task that sleeps in the function
+ * for long (SO_LINGER) is then not inside this module.
+ */
+
+#define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
+
+#include <linux/delay.h>
+#include <linux/ftrace.h>
+#include <linux/kprobes.h>
+#include <linux/module.h>
+#include <linux/percpu-refcount.h>
+#include <linux/static_call.h>
+#include <linux/tracepoint.h>
+#include <net/tcp.h>
+#include <net/tls.h>
+#include <net/tls_offload.h>
+
+#include "events.h"
+#include "hooks.h"
+#include "sockets.h"
+
+/**
+ * struct ktls_probe - a function of tls.ko that is hooked
+ * @symbol: its name, with that of its module
+ * @fact: what is not known if it cannot be hooked
+ * @wrapper: called instead of it, or NULL
+ * @observe: called before it, or NULL
+ * @set_original: tells the wrapper what to call
+ * @addr: where ftrace finds it, 0 if it was not found
+ */
+struct ktls_probe {
+	const char *symbol;
+	enum ktls_hook fact;
+	void *wrapper;
+	void (*observe)(struct ftrace_regs *fregs);
+	void (*set_original)(void *addr);
+	unsigned long addr;
+};
+
+/* Tasks inside wrappers. A task may sleep there, and then must find the module
+ * when it wakes up.
+ */
+static atomic_t ktls_inside = ATOMIC_INIT(0);
+
+static u32 ktls_armed;
+
+/* Originals are called directly: where IBT is in force, a function whose
+ * address the kernel never takes may not be called through a pointer.
+ */
+#define KTLS_ORIGINAL(name)						\
+	DEFINE_STATIC_CALL_NULL(name, ktls_##name);			\
+	static void ktls_original_##name(void *addr)			\
+	{								\
+		static_call_update(name, (typeof(&ktls_##name))addr);	\
+	}
+
+static int ktls_tls_set_sw_offload(TLS_SET_SW_OFFLOAD_PARAMS);
+static int ktls_tls_set_device_offload(TLS_SET_DEVICE_OFFLOAD_PARAMS);
+static int ktls_tls_set_device_offload_rx(struct sock *sk,
+					  struct tls_context *ctx);
+static int ktls_tls_setsockopt(struct sock *sk, int level, int optname,
+			       sockptr_t optval, unsigned int optlen);
+
+KTLS_ORIGINAL(tls_set_sw_offload)
+KTLS_ORIGINAL(tls_set_device_offload)
+KTLS_ORIGINAL(tls_set_device_offload_rx)
+KTLS_ORIGINAL(tls_setsockopt)
+
+/* A wrapper never ends in a tail call: the return address is how
+ * ktls_redirect() knows a call from here. Hence the ktls_inside behind each.
+ */
+
+static int ktls_tls_set_sw_offload(TLS_SET_SW_OFFLOAD_PARAMS)
+{
+	enum ktls_direction dir = tx ? KTLS_DIRECTION_TX : KTLS_DIRECTION_RX;
+	struct ktls_install in;
+	int err;
+
+	atomic_inc(&ktls_inside);
+	ktls_socket_install_begin(sk, dir, &in);
+	err = static_call(tls_set_sw_offload)(TLS_SET_SW_OFFLOAD_ARGS);
+	if (!err)
+		ktls_socket_install_end(sk, dir, KTLS_MODE_SW, &in);
+	atomic_dec(&ktls_inside);
+
+	return err;
+}
+
+static int ktls_tls_set_device_offload(TLS_SET_DEVICE_OFFLOAD_PARAMS)
+{
+	struct ktls_install in;
+	int err;
+
+	atomic_inc(&ktls_inside);
+	ktls_socket_install_begin(sk, KTLS_DIRECTION_TX, &in);
+	err = static_call(tls_set_device_offload)(TLS_SET_DEVICE_OFFLOAD_ARGS);
+	if (!err)
+		ktls_socket_install_end(sk, KTLS_DIRECTION_TX, KTLS_MODE_HW,
+					&in);
+	atomic_dec(&ktls_inside);
+
+	return err;
+}
+
+static int ktls_tls_set_device_offload_rx(struct sock *sk,
+					  struct tls_context *ctx)
+{
+	struct ktls_install in;
+	int err;
+
+	atomic_inc(&ktls_inside);
+	ktls_socket_install_begin(sk, KTLS_DIRECTION_RX, &in);
+	err = static_call(tls_set_device_offload_rx)(sk, ctx);
+	/* It went through tls_set_sw_offload() before it asked the device. */
+	if (!err)
+		ktls_socket_install_end(sk, KTLS_DIRECTION_RX, KTLS_MODE_HW,
+					&in);
+	else if (!in.rekey)
+		ktls_socket_install_undo(sk, KTLS_DIRECTION_RX);
+	atomic_dec(&ktls_inside);
+
+	return err;
+}
+
+/* Tell what came of a request for a key, outside the socket lock. */
+static void ktls_key_requested(struct sock *sk, enum ktls_direction dir,
+			       int err)
+{
+	struct tls_context *ctx = tls_get_ctx(sk);
+	struct ktls_socket *ks;
+
+	ks = ktls_socket_get_by_ctx(ctx);
+	if (!ks)
+		return;
+
+	if (err && ks->stream[dir].mode != KTLS_MODE_NONE)
+		ktls_socket_rekey_failed(ks, dir, err);
+	ktls_events_send(ks);
+	ktls_socket_put(ks);
+}
+
+static int ktls_tls_setsockopt(struct sock *sk, int level, int optname,
+			       sockptr_t optval, unsigned int optlen)
+{
+	int err;
+
+	atomic_inc(&ktls_inside);
+	err = static_call(tls_setsockopt)(sk, level, optname, optval, optlen);
+	if (level == SOL_TLS && (optname == TLS_TX || optname == TLS_RX))
+		ktls_key_requested(sk, optname == TLS_TX ? KTLS_DIRECTION_TX :
+							   KTLS_DIRECTION_RX,
+				   err);
+	atomic_dec(&ktls_inside);
+
+	return err;
+}
+
+/* Observers get the arguments of the function as registers. */
+#define KTLS_ARG(type, n)	((type)ftrace_regs_get_argument(fregs, n))
+
+static void ktls_observe_close(struct ftrace_regs *fregs)
+{
+	ktls_socket_close(KTLS_ARG(struct sock *, 0));
+}
+
+static void ktls_observe_free_ctx_tx(struct ftrace_regs *fregs)
+{
+	ktls_socket_flushed(KTLS_ARG(struct tls_context *, 0));
+}
+
+static void ktls_observe_ctx_free(struct ftrace_regs *fregs)
+{
+	ktls_socket_freed(KTLS_ARG(struct tls_context *, 1));
+}
+
+static void ktls_observe_err_abort(struct ftrace_regs *fregs)
+{
+	ktls_socket_error(KTLS_ARG(struct sock *, 0), KTLS_ARG(int, 1));
+}
+
+/* Anything but application data (RFC 8446, B.1)? As tls_process_cmsg() will
+ * read it.
+ */
+static bool ktls_msg_is_control(struct msghdr *msg)
+{
+	struct cmsghdr *cmsg;
+	bool control = false;
+
+	for_each_cmsghdr(cmsg, msg) {
+		if (!CMSG_OK(msg, cmsg))
+			return false;
+		if (cmsg->cmsg_level != SOL_TLS)
+			continue;
+		if (cmsg->cmsg_type != TLS_SET_RECORD_TYPE ||
+		    cmsg->cmsg_len < CMSG_LEN(sizeof(u8)) ||
+		    msg->msg_flags & MSG_MORE)
+			return false;
+		control = *(u8 *)CMSG_DATA(cmsg) != 23;
+	}
+
+	return control;
+}
+
+static void ktls_observe_process_cmsg(struct ftrace_regs *fregs)
+{
+	if (ktls_msg_is_control(KTLS_ARG(struct msghdr *, 1)))
+		ktls_socket_control(KTLS_ARG(struct sock *, 0));
+}
+
+static struct ktls_probe ktls_wrappers[] = {
+	{
+		.symbol		= "tls:tls_set_sw_offload",
+		.fact		= KTLS_HOOK_SET_SW_OFFLOAD,
+		.wrapper	= ktls_tls_set_sw_offload,
+		.set_original	= ktls_original_tls_set_sw_offload,
+	}, {
+		.symbol		= "tls:tls_set_device_offload",
+		.fact		= KTLS_HOOK_SET_DEVICE_OFFLOAD,
+		.wrapper	= ktls_tls_set_device_offload,
+		.set_original	= ktls_original_tls_set_device_offload,
+	}, {
+		.symbol		= "tls:tls_set_device_offload_rx",
+		.fact		= KTLS_HOOK_SET_DEVICE_OFFLOAD_RX,
+		.wrapper	= ktls_tls_set_device_offload_rx,
+		.set_original	= ktls_original_tls_set_device_offload_rx,
+	}, {
+		.symbol		= "tls:tls_setsockopt",
+		.fact		= KTLS_HOOK_SETSOCKOPT,
+		.wrapper	= ktls_tls_setsockopt,
+		.set_original	= ktls_original_tls_setsockopt,
+	},
+};
+
+static struct ktls_probe ktls_observers[] = {
+	{
+		.symbol		= "tls:tls_ctx_free",
+		.fact		= KTLS_HOOK_CTX_FREE,
+		.observe	= ktls_observe_ctx_free,
+	}, {
+		.symbol		= "tls:tls_sk_proto_close",
+		.fact		= KTLS_HOOK_CLOSE,
+		.observe	= ktls_observe_close,
+	}, {
+		.symbol		= "tls:tls_sw_free_ctx_tx",
+		.fact		= KTLS_HOOK_FREE_CTX_TX,
+		.observe	= ktls_observe_free_ctx_tx,
+	}, {
+		.symbol		= "tls:tls_err_abort",
+		.fact		= KTLS_HOOK_ERR_ABORT,
+		.observe	= ktls_observe_err_abort,
+	}, {
+		.symbol		= "tls:tls_process_cmsg",
+		.fact		= KTLS_HOOK_PROCESS_CMSG,
+		.observe	= ktls_observe_process_cmsg,
+	},
+};
+
+static void notrace ktls_redirect(unsigned long ip, unsigned long parent_ip,
+				  struct ftrace_ops *ops,
+				  struct ftrace_regs *fregs)
+{
+	unsigned int i;
+
+	/* The wrapper calls the original. */
+	if (within_module(parent_ip, THIS_MODULE))
+		return;
+
+	for (i = 0; i < ARRAY_SIZE(ktls_wrappers); i++)
+		if (ktls_wrappers[i].addr == ip)
+			ftrace_regs_set_instruction_pointer(fregs,
+				(unsigned long)ktls_wrappers[i].wrapper);
+}
+
+static void notrace ktls_observe(unsigned long ip, unsigned long parent_ip,
+				 struct ftrace_ops *ops,
+				 struct ftrace_regs *fregs)
+{
+	unsigned int i;
+
+	for (i = 0; i < ARRAY_SIZE(ktls_observers); i++)
+		if (ktls_observers[i].addr == ip)
+			ktls_observers[i].observe(fregs);
+}
+
+static struct ftrace_ops ktls_wrapper_ops = {
+	.func	= ktls_redirect,
+	.flags	= FTRACE_OPS_FL_IPMODIFY,
+};
+
+static struct ftrace_ops ktls_observer_ops = {
+	.func	= ktls_observe,
+};
+
+/* kprobes knows how to find a function of a module by name; the probe itself is
+ * never armed.
+ */
+static unsigned long ktls_find(const char *symbol)
+{
+	struct kprobe kp = {
+		.symbol_name = symbol,
+		.flags = KPROBE_FLAG_DISABLED,
+	};
+	unsigned long addr;
+
+	if (register_kprobe(&kp))
+		return 0;
+	addr = (unsigned long)kp.addr;
+	unregister_kprobe(&kp);
+
+	return addr;
+}
+
+/* Arm all of one kind that can be. */
+static u32 ktls_arm(struct ftrace_ops *ops, struct ktls_probe *probes,
+		    unsigned int n)
+{
+	u32 facts = 0;
+	unsigned int i;
+
+	for (i = 0; i < n; i++) {
+		struct ktls_probe *probe = &probes[i];
+		int err;
+
+		probe->addr = ktls_find(probe->symbol);
+		if (!probe->addr) {
+			pr_warn("%s: no such function\n", probe->symbol);
+			continue;
+		}
+		err = ftrace_set_filter_ip(ops, probe->addr, 0, 0);
+		if (err) {
+			pr_warn("%s: cannot be traced: %d\n", probe->symbol,
+				err);
+			probe->addr = 0;
+			continue;
+		}
+		if (probe->set_original)
+			probe->set_original((void *)probe->addr);
+		facts |= probe->fact;
+	}
+
+	if (facts) {
+		int err = register_ftrace_function(ops);
+
+		if (err) {
+			pr_warn("ftrace: %d (is another hook in place, or kernel.ftrace_enabled off?)\n",
+				err);
+			facts = 0;
+		}
+	}
+	if (!facts)
+		ftrace_free_filter(ops);
+
+	return facts;
+}
+
+static void ktls_disarm(struct ftrace_ops *ops)
+{
+	unregister_ftrace_function(ops);
+	ftrace_free_filter(ops);
+}
+
+/* Not exported, and so found by its name. */
+static struct tracepoint *ktls_sock_state;
+
+static void ktls_find_sock_state(struct tracepoint *tp, void *unused)
+{
+	if (!strcmp(tp->name, "inet_sock_set_state"))
+		ktls_sock_state = tp;
+}
+
+static void ktls_observe_sock_state(void *unused, const struct sock *sk,
+				    const int from, const int to)
+{
+	if (to != TCP_CLOSE || sk->sk_protocol != IPPROTO_TCP ||
+	    !inet_csk(sk)->icsk_ulp_ops)
+		return;
+
+	switch (from) {
+	case TCP_FIN_WAIT1:
+	case TCP_FIN_WAIT2:
+	case TCP_CLOSING:
+	case TCP_LAST_ACK:
+		ktls_socket_fin_sent(sk);
+	}
+}
+
+static u32 ktls_arm_sock_state(void)
+{
+	for_each_kernel_tracepoint(ktls_find_sock_state, NULL);
+	if (!ktls_sock_state ||
+	    tracepoint_probe_register(ktls_sock_state,
+				      ktls_observe_sock_state, NULL)) {
+		pr_warn("sock:inet_sock_set_state: no such tracepoint\n");
+		return 0;
+	}
+
+	return KTLS_HOOK_SOCK_STATE;
+}
+
+static u32 ktls_wanted(void)
+{
+	u32 facts = KTLS_HOOK_SOCK_STATE;
+	unsigned int i;
+
+	for (i = 0; i < ARRAY_SIZE(ktls_wrappers); i++)
+		facts |= ktls_wrappers[i].fact;
+	for (i = 0; i < ARRAY_SIZE(ktls_observers); i++)
+		facts |= ktls_observers[i].fact;
+
+	return facts;
+}
+
+u32 ktls_hooks_armed(void)
+{
+	return ktls_armed;
+}
+
+u32 ktls_hooks_missing(void)
+{
+	return ktls_wanted() & ~ktls_armed;
+}
+
+/**
+ * ktls_hooks_arm() - arm what this kernel lets us
+ *
+ * Those that remove sockets from the table come before those that add them.
+ *
+ * Return: 0, or -EOPNOTSUPP if sockets could not be removed again; nothing is
+ * armed then.
+ */
+int ktls_hooks_arm(void)
+{
+	ktls_armed = ktls_arm(&ktls_observer_ops, ktls_observers,
+			      ARRAY_SIZE(ktls_observers));
+	if (!(ktls_armed & KTLS_HOOK_CTX_FREE)) {
+		if (ktls_armed)
+			ktls_disarm(&ktls_observer_ops);
+		ktls_armed = 0;
+		return -EOPNOTSUPP;
+	}
+	ktls_armed |= ktls_arm_sock_state();
+	ktls_armed |= ktls_arm(&ktls_wrapper_ops, ktls_wrappers,
+			       ARRAY_SIZE(ktls_wrappers));
+
+	return 0;
+}
+
+/**
+ * ktls_hooks_disarm_adders() - no socket enters the table any more
+ *
+ * Context: process. Sleeps until no task is inside a wrapper, be it asleep
+ * there or on its last instructions.
+ */
+void ktls_hooks_disarm_adders(void)
+{
+	u32 mine = KTLS_HOOK_SET_SW_OFFLOAD | KTLS_HOOK_SET_DEVICE_OFFLOAD |
+		   KTLS_HOOK_SET_DEVICE_OFFLOAD_RX | KTLS_HOOK_SETSOCKOPT;
+
+	if (!(ktls_armed & mine))
+		return;
+
+	ktls_disarm(&ktls_wrapper_ops);
+	while (atomic_read(&ktls_inside))
+		msleep(20);
+	synchronize_rcu_tasks();
+	ktls_armed &= ~mine;
+}
+
+/**
+ * ktls_hooks_disarm_removers() - no socket leaves the table any more
+ *
+ * Context: process, sleeps. On return no observer runs.
+ */
+void ktls_hooks_disarm_removers(void)
+{
+	if (ktls_armed & KTLS_HOOK_SOCK_STATE) {
+		tracepoint_probe_unregister(ktls_sock_state,
+					    ktls_observe_sock_state, NULL);
+		tracepoint_synchronize_unregister();
+	}
+	if (ktls_armed & KTLS_HOOK_CTX_FREE)
+		ktls_disarm(&ktls_observer_ops);
+	ktls_armed = 0;
+}

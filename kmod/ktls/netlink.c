@@ -1,0 +1,537 @@
+// SPDX-License-Identifier: GPL-2.0
+/* The generic netlink family. Documentation/netlink/specs/ktls.yaml says what
+ * every attribute means.
+ */
+
+#include <linux/capability.h>
+#include <linux/mm.h>
+#include <linux/module.h>
+#include <linux/sched.h>
+#include <linux/user_namespace.h>
+#include <net/genetlink.h>
+#include <net/netlink.h>
+#include <net/sock.h>
+
+#include "hooks.h"
+#include "main.h"
+#include "netlink.h"
+#include "netlink_gen.h"
+#include "sockets.h"
+#include "totals.h"
+
+static struct genl_family ktls_family;
+
+/**
+ * struct ktls_dump - where a dump goes on
+ * @next: least socket cookie, number of a closed socket, or index of a cell
+ */
+struct ktls_dump {
+	u64 next;
+};
+
+static struct ktls_dump *ktls_dump(struct netlink_callback *cb)
+{
+	BUILD_BUG_ON(sizeof(struct ktls_dump) > sizeof(cb->ctx));
+
+	return (struct ktls_dump *)cb->ctx;
+}
+
+/* Who asks, and may they see everything? */
+struct ktls_reader {
+	struct user_namespace *user_ns;
+	kuid_t uid;
+	bool admin;
+};
+
+static void ktls_reader_init(struct ktls_reader *reader, struct sk_buff *skb)
+{
+	struct sock *sk = NETLINK_CB(skb).sk;
+
+	reader->user_ns = sk_user_ns(sk);
+	reader->uid = NETLINK_CREDS(skb)->uid;
+	reader->admin = netlink_ns_capable(skb, sock_net(sk)->user_ns,
+					   CAP_NET_ADMIN);
+}
+
+static bool ktls_reader_sees(const struct ktls_reader *reader,
+			     const struct ktls_socket *ks)
+{
+	return reader->admin || uid_eq(reader->uid, ks->uid);
+}
+
+static int ktls_fill_stream(struct sk_buff *skb, int type,
+			    const struct ktls_socket *ks,
+			    const struct ktls_reading *r,
+			    enum ktls_direction dir)
+{
+	const typeof(r->stream[0]) *st = &r->stream[dir];
+	struct nlattr *nest;
+
+	nest = nla_nest_start(skb, type);
+	if (!nest)
+		return -EMSGSIZE;
+
+	if (nla_put_u8(skb, KTLS_A_STREAM_MODE, st->mode))
+		return -EMSGSIZE;
+	if (st->mode == KTLS_MODE_NONE)
+		goto end;
+
+	if (nla_put_u16(skb, KTLS_A_STREAM_VERSION, ks->version) ||
+	    nla_put_u16(skb, KTLS_A_STREAM_CIPHER, ks->cipher) ||
+	    nla_put_uint(skb, KTLS_A_STREAM_RECORDS, st->records) ||
+	    nla_put_uint(skb, KTLS_A_STREAM_PAYLOAD_BYTES, st->payload) ||
+	    nla_put_uint(skb, KTLS_A_STREAM_WIRE_BYTES, st->wire) ||
+	    (st->control &&
+	     nla_put_uint(skb, KTLS_A_STREAM_CONTROL_RECORDS, st->control)) ||
+	    (st->rekeys &&
+	     nla_put_u32(skb, KTLS_A_STREAM_REKEYS, st->rekeys)) ||
+	    nla_put_uint(skb, KTLS_A_STREAM_KEY_RECORDS, st->key_records) ||
+	    (st->last_error &&
+	     nla_put_u32(skb, KTLS_A_STREAM_LAST_ERROR, st->last_error)) ||
+	    (st->mode == KTLS_MODE_HW && r->ifindex &&
+	     nla_put_u32(skb, KTLS_A_STREAM_IFINDEX, r->ifindex)))
+		return -EMSGSIZE;
+end:
+	nla_nest_end(skb, nest);
+
+	return 0;
+}
+
+/* One message about a socket; @dir is -1 where it is about both directions. */
+static int ktls_fill_socket(struct sk_buff *skb, const struct ktls_socket *ks,
+			    const struct ktls_reading *r,
+			    struct user_namespace *user_ns,
+			    u32 portid, u32 seq, int flags, u8 cmd, int dir)
+{
+	int addr_len = ks->family == AF_INET6 ? 16 : 4;
+	void *hdr;
+
+	hdr = genlmsg_put(skb, portid, seq, &ktls_family, flags, cmd);
+	if (!hdr)
+		return -EMSGSIZE;
+
+	if (nla_put_u64_64bit(skb, KTLS_A_SOCKET_COOKIE, ks->cookie,
+			      KTLS_A_SOCKET_PAD) ||
+	    (dir >= 0 && nla_put_u8(skb, KTLS_A_SOCKET_DIRECTION, dir)) ||
+	    nla_put_u16(skb, KTLS_A_SOCKET_FAMILY, ks->family) ||
+	    nla_put(skb, KTLS_A_SOCKET_LOCAL_ADDR, addr_len, ks->saddr) ||
+	    nla_put(skb, KTLS_A_SOCKET_REMOTE_ADDR, addr_len, ks->daddr) ||
+	    nla_put_be16(skb, KTLS_A_SOCKET_LOCAL_PORT, ks->sport) ||
+	    nla_put_be16(skb, KTLS_A_SOCKET_REMOTE_PORT, ks->dport) ||
+	    (!ks->close_time &&
+	     nla_put_uint(skb, KTLS_A_SOCKET_INODE, ks->ino)) ||
+	    nla_put_u32(skb, KTLS_A_SOCKET_UID,
+			from_kuid_munged(user_ns, ks->uid)) ||
+	    (ks->cgroup_id &&
+	     nla_put_uint(skb, KTLS_A_SOCKET_CGROUP_ID, ks->cgroup_id)) ||
+	    nla_put_u32(skb, KTLS_A_SOCKET_NETNS, ks->kn->net->ns.inum) ||
+	    (ks->pid &&
+	     (nla_put_u32(skb, KTLS_A_SOCKET_PID, ks->pid) ||
+	      nla_put_string(skb, KTLS_A_SOCKET_COMM, ks->comm))) ||
+	    nla_put_uint(skb, KTLS_A_SOCKET_INSTALL_TIME, ks->install_time) ||
+	    (ks->close_time &&
+	     nla_put_uint(skb, KTLS_A_SOCKET_CLOSE_TIME, ks->close_time)) ||
+	    (r->flags && nla_put_u32(skb, KTLS_A_SOCKET_FLAGS, r->flags)) ||
+	    ktls_fill_stream(skb, KTLS_A_SOCKET_TX, ks, r, KTLS_DIRECTION_TX) ||
+	    ktls_fill_stream(skb, KTLS_A_SOCKET_RX, ks, r, KTLS_DIRECTION_RX)) {
+		genlmsg_cancel(skb, hdr);
+		return -EMSGSIZE;
+	}
+
+	genlmsg_end(skb, hdr);
+	return 0;
+}
+
+bool ktls_netlink_has_listeners(const struct ktls_net *kn)
+{
+	return genl_has_listeners(&ktls_family, kn->net, KTLS_NLGRP_SOCKETS);
+}
+
+/**
+ * ktls_netlink_notify() - send a notification
+ * @ks: socket it is about
+ * @cmd: &enum ktls_cmd
+ * @dir: &enum ktls_direction, or -1
+ *
+ * Context: process, may sleep, without the socket lock.
+ */
+void ktls_netlink_notify(struct ktls_socket *ks, u8 cmd, int dir)
+{
+	struct ktls_net *kn = ks->kn;
+	struct ktls_reading r;
+	struct sk_buff *skb;
+	int err;
+
+	if (!ktls_netlink_has_listeners(kn))
+		return;
+
+	ktls_socket_read(ks, &r);
+
+	skb = genlmsg_new(GENLMSG_DEFAULT_SIZE, GFP_KERNEL_ACCOUNT);
+	if (!skb)
+		goto lost;
+	err = ktls_fill_socket(skb, ks, &r, kn->net->user_ns, 0, 0, 0, cmd,
+			       dir);
+	if (WARN_ON_ONCE(err)) {
+		nlmsg_free(skb);
+		goto lost;
+	}
+
+	/* -ESRCH: the last listener left. */
+	err = genlmsg_multicast_netns(&ktls_family, kn->net, skb, 0,
+				      KTLS_NLGRP_SOCKETS, GFP_KERNEL);
+	if (!err || err == -ESRCH)
+		return;
+lost:
+	atomic64_inc(&kn->lost_events);
+}
+
+int ktls_nl_module_get_doit(struct sk_buff *skb, struct genl_info *info)
+{
+	struct ktls_net *kn = ktls_net(genl_info_net(info));
+	struct sk_buff *reply;
+	void *hdr;
+
+	reply = genlmsg_new(GENLMSG_DEFAULT_SIZE, GFP_KERNEL);
+	if (!reply)
+		return -ENOMEM;
+
+	hdr = genlmsg_put_reply(reply, info, &ktls_family, 0,
+				KTLS_CMD_MODULE_GET);
+	if (!hdr ||
+	    nla_put_string(reply, KTLS_A_MODULE_VERSION, KTLS_VERSION) ||
+	    nla_put_u32(reply, KTLS_A_MODULE_ARMED, ktls_hooks_armed()) ||
+	    nla_put_u32(reply, KTLS_A_MODULE_MISSING, ktls_hooks_missing()) ||
+	    nla_put_uint(reply, KTLS_A_MODULE_OPEN, atomic_read(&kn->n_open)) ||
+	    nla_put_u32(reply, KTLS_A_MODULE_CLOSED,
+			ktls_socket_closed_kept(kn)) ||
+	    nla_put_u32(reply, KTLS_A_MODULE_CLOSED_LIMIT,
+			KTLS_CLOSED_LIMIT) ||
+	    nla_put_uint(reply, KTLS_A_MODULE_LOST_SOCKETS,
+			 atomic64_read(&kn->lost_sockets)) ||
+	    nla_put_uint(reply, KTLS_A_MODULE_LOST_EVENTS,
+			 atomic64_read(&kn->lost_events)) ||
+	    nla_put_uint(reply, KTLS_A_MODULE_LOAD_TIME, ktls_load_time)) {
+		nlmsg_free(reply);
+		return -EMSGSIZE;
+	}
+	genlmsg_end(reply, hdr);
+
+	return genlmsg_reply(reply, info);
+}
+
+int ktls_nl_socket_get_doit(struct sk_buff *skb, struct genl_info *info)
+{
+	struct ktls_net *kn = ktls_net(genl_info_net(info));
+	struct ktls_reader reader;
+	struct ktls_reading r;
+	struct ktls_socket *ks;
+	struct sk_buff *reply;
+	int err;
+
+	if (info->attrs[KTLS_A_SOCKET_FILTER]) {
+		NL_SET_ERR_MSG_ATTR(info->extack,
+				    info->attrs[KTLS_A_SOCKET_FILTER],
+				    "a filter is for dumps; give a cookie, or set NLM_F_DUMP");
+		return -EINVAL;
+	}
+	if (!info->attrs[KTLS_A_SOCKET_COOKIE]) {
+		GENL_SET_ERR_MSG(info,
+				 "which socket? give its cookie, or set NLM_F_DUMP");
+		return -EINVAL;
+	}
+
+	ktls_reader_init(&reader, skb);
+	ks = ktls_socket_find(kn,
+			      nla_get_u64(info->attrs[KTLS_A_SOCKET_COOKIE]));
+	if (ks && !ktls_reader_sees(&reader, ks)) {
+		/* As if it were not there: its existence is its owner's. */
+		ktls_socket_put(ks);
+		ks = NULL;
+	}
+	if (!ks) {
+		NL_SET_ERR_MSG_ATTR(info->extack,
+				    info->attrs[KTLS_A_SOCKET_COOKIE],
+				    "no kTLS socket of yours with this cookie, open or lately closed, in this network namespace");
+		return -ENOENT;
+	}
+
+	reply = genlmsg_new(GENLMSG_DEFAULT_SIZE, GFP_KERNEL);
+	if (!reply) {
+		err = -ENOMEM;
+		goto put;
+	}
+	ktls_socket_read(ks, &r);
+	err = ktls_fill_socket(reply, ks, &r, reader.user_ns, info->snd_portid,
+			       info->snd_seq, 0, KTLS_CMD_SOCKET_GET, -1);
+	if (err)
+		nlmsg_free(reply);
+	else
+		err = genlmsg_reply(reply, info);
+put:
+	ktls_socket_put(ks);
+	return err;
+}
+
+static bool ktls_match_stream(struct nlattr **f, const struct ktls_socket *ks,
+			      const struct ktls_reading *r,
+			      enum ktls_direction dir)
+{
+	u8 mode = r->stream[dir].mode;
+
+	if (f[KTLS_A_FILTER_DIRECTION] &&
+	    nla_get_u8(f[KTLS_A_FILTER_DIRECTION]) != dir)
+		return false;
+	if (f[KTLS_A_FILTER_MODE] && nla_get_u8(f[KTLS_A_FILTER_MODE]) != mode)
+		return false;
+	if ((f[KTLS_A_FILTER_VERSION] || f[KTLS_A_FILTER_CIPHER]) &&
+	    mode == KTLS_MODE_NONE)
+		return false;
+	if (f[KTLS_A_FILTER_VERSION] &&
+	    nla_get_u16(f[KTLS_A_FILTER_VERSION]) != ks->version)
+		return false;
+	if (f[KTLS_A_FILTER_CIPHER] &&
+	    nla_get_u16(f[KTLS_A_FILTER_CIPHER]) != ks->cipher)
+		return false;
+
+	return true;
+}
+
+/* What can be told before the counters are read. */
+static bool ktls_match_socket(struct nlattr **f, const struct ktls_socket *ks,
+			      struct user_namespace *user_ns)
+{
+	__be16 port;
+
+	if (f[KTLS_A_FILTER_PORT]) {
+		port = nla_get_be16(f[KTLS_A_FILTER_PORT]);
+		if (ks->sport != port && ks->dport != port)
+			return false;
+	}
+	if (f[KTLS_A_FILTER_LOCAL_PORT] &&
+	    nla_get_be16(f[KTLS_A_FILTER_LOCAL_PORT]) != ks->sport)
+		return false;
+	if (f[KTLS_A_FILTER_REMOTE_PORT] &&
+	    nla_get_be16(f[KTLS_A_FILTER_REMOTE_PORT]) != ks->dport)
+		return false;
+	if (f[KTLS_A_FILTER_UID]) {
+		kuid_t uid = make_kuid(user_ns,
+				       nla_get_u32(f[KTLS_A_FILTER_UID]));
+
+		if (!uid_valid(uid) || !uid_eq(uid, ks->uid))
+			return false;
+	}
+	if (f[KTLS_A_FILTER_PID] &&
+	    nla_get_u32(f[KTLS_A_FILTER_PID]) != ks->pid)
+		return false;
+	if (f[KTLS_A_FILTER_CGROUP_ID] &&
+	    nla_get_u64(f[KTLS_A_FILTER_CGROUP_ID]) != ks->cgroup_id)
+		return false;
+
+	return true;
+}
+
+static struct ktls_socket *ktls_dump_next(struct ktls_net *kn, bool closed,
+					  u64 *next)
+{
+	return closed ? ktls_socket_next_closed(kn, next) :
+			ktls_socket_next_open(kn, next);
+}
+
+int ktls_nl_socket_get_dumpit(struct sk_buff *skb, struct netlink_callback *cb)
+{
+	struct ktls_net *kn = ktls_net(sock_net(skb->sk));
+	struct nlattr **attrs = genl_info_dump(cb)->attrs;
+	struct nlattr *f[KTLS_A_FILTER_MAX + 1] = {};
+	struct ktls_dump *dump = ktls_dump(cb);
+	u64 next = dump->next;
+	struct ktls_reader reader;
+	struct ktls_socket *ks;
+	int err = 0;
+
+	if (attrs && attrs[KTLS_A_SOCKET_COOKIE]) {
+		NL_SET_ERR_MSG_ATTR(cb->extack, attrs[KTLS_A_SOCKET_COOKIE],
+				    "a dump takes a filter, not a cookie");
+		return -EINVAL;
+	}
+	if (attrs && attrs[KTLS_A_SOCKET_FILTER]) {
+		err = nla_parse_nested(f, KTLS_A_FILTER_MAX,
+				       attrs[KTLS_A_SOCKET_FILTER],
+				       ktls_filter_nl_policy, cb->extack);
+		if (err)
+			return err;
+	}
+	ktls_reader_init(&reader, cb->skb);
+
+	while ((ks = ktls_dump_next(kn, f[KTLS_A_FILTER_CLOSED], &next))) {
+		struct ktls_reading r;
+
+		if (ktls_reader_sees(&reader, ks) &&
+		    ktls_match_socket(f, ks, reader.user_ns)) {
+			ktls_socket_read(ks, &r);
+			/* Both none: the key is just being installed. */
+			if ((r.stream[KTLS_DIRECTION_TX].mode ||
+			     r.stream[KTLS_DIRECTION_RX].mode) &&
+			    (ktls_match_stream(f, ks, &r, KTLS_DIRECTION_TX) ||
+			     ktls_match_stream(f, ks, &r, KTLS_DIRECTION_RX)))
+				err = ktls_fill_socket(skb, ks, &r,
+						       reader.user_ns,
+						       NETLINK_CB(cb->skb).portid,
+						       cb->nlh->nlmsg_seq,
+						       NLM_F_MULTI,
+						       KTLS_CMD_SOCKET_GET, -1);
+		}
+		ktls_socket_put(ks);
+		if (err)
+			break;
+		dump->next = next;
+		cond_resched();
+	}
+
+	return skb->len ?: err;
+}
+
+static int ktls_fill_totals(struct sk_buff *skb, const struct ktls_cell *cell,
+			    int index, u32 portid, u32 seq, int flags)
+{
+	u16 version, cipher;
+	u8 dir, mode;
+	void *hdr;
+
+	hdr = genlmsg_put(skb, portid, seq, &ktls_family, flags,
+			  KTLS_CMD_TOTALS_GET);
+	if (!hdr)
+		return -EMSGSIZE;
+
+	ktls_totals_name(index, &dir, &mode, &version, &cipher);
+	if (nla_put_u8(skb, KTLS_A_TOTALS_DIRECTION, dir) ||
+	    nla_put_u8(skb, KTLS_A_TOTALS_MODE, mode) ||
+	    nla_put_u16(skb, KTLS_A_TOTALS_VERSION, version) ||
+	    nla_put_u16(skb, KTLS_A_TOTALS_CIPHER, cipher) ||
+	    nla_put_uint(skb, KTLS_A_TOTALS_OPEN, cell->open) ||
+	    nla_put_uint(skb, KTLS_A_TOTALS_CLOSED, cell->closed) ||
+	    nla_put_uint(skb, KTLS_A_TOTALS_RECORDS, cell->records) ||
+	    nla_put_uint(skb, KTLS_A_TOTALS_PAYLOAD_BYTES, cell->payload) ||
+	    nla_put_uint(skb, KTLS_A_TOTALS_WIRE_BYTES, cell->wire) ||
+	    nla_put_uint(skb, KTLS_A_TOTALS_CONTROL_RECORDS, cell->control) ||
+	    nla_put_uint(skb, KTLS_A_TOTALS_REKEYS, cell->rekeys) ||
+	    nla_put_uint(skb, KTLS_A_TOTALS_ERRORS, cell->errors)) {
+		genlmsg_cancel(skb, hdr);
+		return -EMSGSIZE;
+	}
+
+	genlmsg_end(skb, hdr);
+	return 0;
+}
+
+int ktls_nl_totals_get_doit(struct sk_buff *skb, struct genl_info *info)
+{
+	struct ktls_net *kn = ktls_net(genl_info_net(info));
+	struct nlattr **attrs = info->attrs;
+	const struct ktls_cell *cell;
+	struct ktls_totals *totals;
+	struct sk_buff *reply;
+	int err, index;
+
+	if (!attrs[KTLS_A_TOTALS_DIRECTION] || !attrs[KTLS_A_TOTALS_MODE] ||
+	    !attrs[KTLS_A_TOTALS_VERSION] || !attrs[KTLS_A_TOTALS_CIPHER]) {
+		GENL_SET_ERR_MSG(info,
+				 "which sum? give direction, mode, version and cipher, or set NLM_F_DUMP");
+		return -EINVAL;
+	}
+	index = ktls_totals_index(nla_get_u8(attrs[KTLS_A_TOTALS_DIRECTION]),
+				  nla_get_u8(attrs[KTLS_A_TOTALS_MODE]),
+				  nla_get_u16(attrs[KTLS_A_TOTALS_VERSION]),
+				  nla_get_u16(attrs[KTLS_A_TOTALS_CIPHER]));
+	if (index < 0) {
+		NL_SET_ERR_MSG_ATTR(info->extack, attrs[KTLS_A_TOTALS_MODE],
+				    "nothing is summed for this mode; try sw or hw");
+		return -EINVAL;
+	}
+
+	totals = ktls_totals_read(kn);
+	if (!totals)
+		return -ENOMEM;
+	cell = &totals->cell[index];
+	if (!cell->open && !cell->closed) {
+		GENL_SET_ERR_MSG(info, "no socket had this combination");
+		err = -ENOENT;
+		goto free;
+	}
+
+	reply = genlmsg_new(GENLMSG_DEFAULT_SIZE, GFP_KERNEL);
+	if (!reply) {
+		err = -ENOMEM;
+		goto free;
+	}
+	err = ktls_fill_totals(reply, cell, index, info->snd_portid,
+			       info->snd_seq, 0);
+	if (err)
+		nlmsg_free(reply);
+	else
+		err = genlmsg_reply(reply, info);
+free:
+	kvfree(totals);
+	return err;
+}
+
+int ktls_nl_totals_get_dumpit(struct sk_buff *skb, struct netlink_callback *cb)
+{
+	struct ktls_net *kn = ktls_net(sock_net(skb->sk));
+	struct ktls_dump *dump = ktls_dump(cb);
+	const struct ktls_cell *cell;
+	struct ktls_totals *totals;
+	int err = 0;
+
+	/* Spare the last call, which has nothing to add, the walk. */
+	if (dump->next == KTLS_TOTALS_CELLS)
+		return 0;
+
+	totals = ktls_totals_read(kn);
+	if (!totals)
+		return -ENOMEM;
+
+	for (; dump->next < KTLS_TOTALS_CELLS; dump->next++) {
+		cell = &totals->cell[dump->next];
+		if (!cell->open && !cell->closed)
+			continue;
+		err = ktls_fill_totals(skb, cell, dump->next,
+				       NETLINK_CB(cb->skb).portid,
+				       cb->nlh->nlmsg_seq, NLM_F_MULTI);
+		if (err)
+			break;
+	}
+	kvfree(totals);
+
+	return skb->len ?: err;
+}
+
+/* As generated, with the permission that the spec's language cannot say. */
+static const struct genl_multicast_group ktls_mcgrps[] = {
+	[KTLS_NLGRP_SOCKETS] = {
+		.name	= KTLS_MCGRP_SOCKETS,
+		.flags	= GENL_MCAST_CAP_NET_ADMIN,
+	},
+};
+
+static struct genl_family ktls_family __ro_after_init = {
+	.name		= KTLS_GENL_NAME,
+	.version	= KTLS_GENL_VERSION,
+	.netnsok	= true,
+	.parallel_ops	= true,
+	.module		= THIS_MODULE,
+	.ops		= ktls_nl_ops,
+	.n_ops		= ARRAY_SIZE(ktls_nl_ops),
+	.mcgrps		= ktls_mcgrps,
+	.n_mcgrps	= ARRAY_SIZE(ktls_mcgrps),
+};
+
+int __init ktls_netlink_init(void)
+{
+	return genl_register_family(&ktls_family);
+}
+
+void ktls_netlink_exit(void)
+{
+	genl_unregister_family(&ktls_family);
+}
