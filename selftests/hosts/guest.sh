@@ -8,14 +8,14 @@
 # What in the console's log makes a run fail.
 guest_splat='BUG:|WARNING:|Call Trace|Oops|Kernel panic|Unable to handle|general protection fault|UBSAN:|INFO: (task|rcu|possible|suspicious)|kmemleak: [0-9]+ new|guest-init:'
 
-# guest_initramfs JOB ROOT VERSION - busybox, guest-init, and the modules that
-# lead to the root.
+# guest_initramfs JOB LAYERS - busybox, guest-init, and the modules that lead to
+# the root.
 guest_initramfs()
 {
-	local job=$1 root=$2 version=$3 tmp=$1/initramfs.d module name names=
+	local layers=$2 tmp=$1/initramfs.d module name names=
 
 	mkdir -p "$tmp"/{bin,dev,proc,sys,modules}
-	cp "$root/bin/busybox" "$tmp/bin/"
+	cp "${layers##*:}/bin/busybox" "$tmp/bin/"
 	cp "$hosts/guest-init" "$tmp/init"
 
 	while read -r _ module _; do
@@ -26,7 +26,7 @@ guest_initramfs()
 		*)	cp "$module" "$tmp/modules/" ;;
 		esac
 		[[ " $names " = *" $name "* ]] || names+=" $name"
-	done < <(modprobe -d "$root" -S "$version" --show-depends -a \
+	done < <(modprobe -d "${layers%%:*}" -S "$version" --show-depends -a \
 			virtio_pci virtio_console virtio_rng \
 			9pnet_virtio 9p overlay | grep ^insmod)
 
@@ -35,7 +35,7 @@ guest_initramfs()
 		layers='$guest_layers'
 		modules='$names'
 	END
-	(cd "$tmp" && find . | cpio -o -H newc -R 0:0 --quiet) >"$job/initramfs"
+	(cd "$tmp" && find . | cpio -o -H newc -R 0:0 --quiet) >"$1/initramfs"
 }
 
 # guest_accel KERNEL - "kvm" where a guest is known to boot with it, else "tcg":
@@ -88,7 +88,7 @@ guest_run()
 	shares+=(-virtfs "$share,path=$tree,mount_tag=ktls"
 		 -virtfs "$share,path=$job,mount_tag=job")
 
-	guest_initramfs "$job" "${layers%%:*}" "$version"
+	guest_initramfs "$job" "$layers"
 	cp "$hosts/guest-job" "$job/"
 	printf 'export %q\n' "${environment[@]}" >"$job/environment"
 	printf '#!/bin/bash\ncd /ktls\nexec' >"$job/command"

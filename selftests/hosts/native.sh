@@ -5,6 +5,8 @@
 # root, in namespaces of its own, and with a throw-away layer over the root,
 # as the root is shared by all runs.
 
+native_net=--net
+
 # Runs in the new namespaces.
 native_enter()
 {
@@ -31,7 +33,8 @@ native_enter()
 native_run()
 {
 	# bash -c, as a function does not survive unshare.
+	# shellcheck disable=SC2086 # $native_net may be empty
 	exec env -i "${environment[@]}" \
-		unshare --mount --pid --ipc --uts --net --fork --kill-child \
+		unshare --mount --pid --ipc --uts $native_net --fork --kill-child \
 		bash -e -c '. "$0"; native_enter "$@"' "$hosts/native.sh" "$@"
 }

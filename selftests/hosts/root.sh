@@ -17,8 +17,8 @@ root_dir()
 	echo "$cache/roots/$1-${key:0:12}"
 }
 
-# The generator of netlink code and the checkers of the kernel's own tree, at
-# /usr/src/ynl with the paths they have there.
+# The generator of netlink code, the checkers and the test harness of the
+# kernel's own tree, at /usr/src/ynl with the paths they have there.
 root_add_ynl()
 {
 	local root=$1 tmp=$1/tmp/source version
@@ -41,6 +41,7 @@ root_add_ynl()
 			"linux-source-$version/scripts/const_structs.checkpatch" \
 			"linux-source-$version/scripts/kernel-doc*" \
 			"linux-source-$version/scripts/lib/kdoc" \
+			"linux-source-$version/tools/testing/selftests/kselftest*" \
 			"linux-source-$version/tools/lib/python" || true
 	test -f "$root/usr/src/ynl/scripts/checkpatch.pl"
 	rm -r "$tmp"
@@ -48,11 +49,15 @@ root_add_ynl()
 
 root_make()
 {
-	local release=$1 root=$2 include
+	local release=$1 root=$2 include sources=("$mirror")
 
 	include=$(sed 's/#.*//' "$hosts/packages" | xargs | tr ' ' ,)
 	rm -rf --one-file-system "$root.tmp"
 	mkdir -p "${root%/*}"
+
+	# Kernels are fixed there first.
+	[ "$release" = sid ] ||
+		sources+=("deb $mirror-security $release-security main")
 
 	export hosts
 	# sid's Release file may have expired where a mirror lags behind.
@@ -69,7 +74,7 @@ root_make()
 		--customize-hook='echo "127.0.0.1 localhost" >"$1/etc/hosts"' \
 		--customize-hook='echo "::1 localhost" >>"$1/etc/hosts"' \
 		--customize-hook='mkdir "$1/ktls"' \
-		"$release" "$root.tmp" "$mirror"
+		"$release" "$root.tmp" "${sources[@]}"
 	mv "$root.tmp" "$root"
 }
 
