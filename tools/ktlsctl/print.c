@@ -1,0 +1,218 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * What goes to stdout.  Each structure has one function that makes JSON of it,
+ * whichever command prints it.
+ */
+#include <arpa/inet.h>
+#include <errno.h>
+#include <json-c/json.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "ktlsctl.h"
+
+void terminal_size(unsigned int *columns, unsigned int *rows)
+{
+	const char *env = getenv("COLUMNS");
+	struct winsize size;
+	uint64_t value;
+
+	*columns = 0;
+	*rows = 0;
+	if (!ioctl(STDOUT_FILENO, TIOCGWINSZ, &size)) {
+		*columns = size.ws_col;
+		*rows = size.ws_row;
+	}
+	/* For those who want a table in a file to be as wide as they say. */
+	if (env && parse_number(env, 10000, &value) && value)
+		*columns = value;
+}
+
+bool flush(void)
+{
+	if (!fflush(stdout) && !ferror(stdout))
+		return true;
+	/* Who closed the pipe knows. */
+	if (errno != EPIPE)
+		fprintf(stderr, "ktlsctl: could not write the output: %s\n",
+			strerror(errno));
+	return false;
+}
+
+/* JSON is UTF-8, a command name is whatever bytes a program chose. */
+struct json_object *json_string(const char *s)
+{
+	char clean[256];
+	size_t i = 0, n;
+
+	while (*s && i < sizeof(clean) - 4) {
+		unsigned char c = *s;
+
+		n = c < 0x80 ? 1 : c >= 0xc2 && c < 0xe0 ? 2 :
+		    (c & 0xf0) == 0xe0 ? 3 : c >= 0xf0 && c < 0xf5 ? 4 : 0;
+		for (size_t k = 1; k < n; k++)
+			if ((s[k] & 0xc0) != 0x80)
+				n = 0;
+		/* Overlong forms and surrogates. */
+		if (n == 3 && ((c == 0xe0 && (unsigned char)s[1] < 0xa0) ||
+			       (c == 0xed && (unsigned char)s[1] >= 0xa0)))
+			n = 0;
+		if (n == 4 && ((c == 0xf0 && (unsigned char)s[1] < 0x90) ||
+			       (c == 0xf4 && (unsigned char)s[1] >= 0x90)))
+			n = 0;
+		if (!n) {
+			clean[i++] = '?';
+			s++;
+			continue;
+		}
+		memcpy(clean + i, s, n);
+		i += n;
+		s += n;
+	}
+	return json_object_new_string_len(clean, i);
+}
+
+void json_add_number(struct json_object *o, const char *name, uint64_t value)
+{
+	json_object_object_add(o, name, json_object_new_uint64(value));
+}
+
+/* Of a value without a name in this program, the number. */
+static void add_name(struct json_object *o, const char *key, const char *name,
+		     uint64_t value)
+{
+	if (name)
+		json_object_object_add(o, key, json_object_new_string(name));
+	else
+		json_add_number(o, key, value);
+}
+
+static void add_bits(struct json_object *o, const char *key, uint32_t bits,
+		     const char *(*name_of)(unsigned int bit))
+{
+	struct json_object *list = json_object_new_array();
+	unsigned int bit;
+
+	for (bit = 1; bit; bit <<= 1) {
+		const char *name;
+
+		if (!(bits & bit))
+			continue;
+		name = name_of(bit);
+		json_object_array_add(list, name ?
+				      json_object_new_string(name) :
+				      json_object_new_uint64(bit));
+	}
+	json_object_object_add(o, key, list);
+}
+
+static void add_addr(struct json_object *o, const char *key, uint16_t family,
+		     const uint8_t *addr)
+{
+	char text[INET6_ADDRSTRLEN];
+
+	if (inet_ntop(family, addr, text, sizeof(text)))
+		json_object_object_add(o, key, json_object_new_string(text));
+}
+
+static void add_if(struct json_object *o, const char *key, uint64_t value)
+{
+	if (value)
+		json_add_number(o, key, value);
+}
+
+static struct json_object *json_stream(const struct ktls_stream *s, bool tx)
+{
+	struct json_object *o = json_object_new_object();
+
+	add_name(o, "mode", ktls_mode_name(s->mode), s->mode);
+	if (s->mode == KTLS_MODE_NONE)
+		return o;
+	add_name(o, "version", ktls_version_name(s->version), s->version);
+	add_name(o, "cipher", ktls_cipher_name(s->cipher), s->cipher);
+	json_add_number(o, "records", s->records);
+	json_add_number(o, "payload-bytes", s->payload_bytes);
+	json_add_number(o, "wire-bytes", s->wire_bytes);
+	if (tx)
+		json_add_number(o, "control-records", s->control_records);
+	json_add_number(o, "rekeys", s->rekeys);
+	json_add_number(o, "key-records", s->key_records);
+	add_if(o, "last-error", s->last_error);
+	add_if(o, "ifindex", s->ifindex);
+	return o;
+}
+
+struct json_object *json_socket(const struct ktls_socket *s)
+{
+	struct json_object *o = json_object_new_object();
+
+	json_add_number(o, "cookie", s->cookie);
+	json_add_number(o, "family", s->family);
+	add_addr(o, "local-addr", s->family, s->local_addr);
+	add_addr(o, "remote-addr", s->family, s->remote_addr);
+	json_add_number(o, "local-port", s->local_port);
+	json_add_number(o, "remote-port", s->remote_port);
+	add_if(o, "inode", s->inode);
+	json_add_number(o, "uid", s->uid);
+	add_if(o, "cgroup-id", s->cgroup_id);
+	json_add_number(o, "netns", s->netns);
+	add_if(o, "pid", s->pid);
+	if (s->comm[0])
+		json_object_object_add(o, "comm", json_string(s->comm));
+	json_add_number(o, "install-time", s->install_time);
+	add_if(o, "close-time", s->close_time);
+	add_bits(o, "flags", s->flags, ktls_socket_flag_name);
+	json_object_object_add(o, "tx", json_stream(&s->tx, true));
+	json_object_object_add(o, "rx", json_stream(&s->rx, false));
+	return o;
+}
+
+struct json_object *json_totals(const struct ktls_totals *t)
+{
+	struct json_object *o = json_object_new_object();
+
+	add_name(o, "direction", ktls_direction_name(t->direction),
+		 t->direction);
+	add_name(o, "mode", ktls_mode_name(t->mode), t->mode);
+	add_name(o, "version", ktls_version_name(t->version), t->version);
+	add_name(o, "cipher", ktls_cipher_name(t->cipher), t->cipher);
+	json_add_number(o, "open", t->open);
+	json_add_number(o, "closed", t->closed);
+	json_add_number(o, "records", t->records);
+	json_add_number(o, "payload-bytes", t->payload_bytes);
+	json_add_number(o, "wire-bytes", t->wire_bytes);
+	json_add_number(o, "control-records", t->control_records);
+	json_add_number(o, "rekeys", t->rekeys);
+	json_add_number(o, "errors", t->errors);
+	return o;
+}
+
+struct json_object *json_module(const struct ktls_module *m)
+{
+	struct json_object *o = json_object_new_object();
+
+	json_object_object_add(o, "version", json_string(m->version));
+	add_bits(o, "armed", m->armed, ktls_hook_name);
+	add_bits(o, "missing", m->missing, ktls_hook_name);
+	json_add_number(o, "open", m->open);
+	json_add_number(o, "closed", m->closed);
+	json_add_number(o, "closed-limit", m->closed_limit);
+	json_add_number(o, "lost-sockets", m->lost_sockets);
+	json_add_number(o, "lost-events", m->lost_events);
+	json_add_number(o, "load-time", m->load_time);
+	return o;
+}
+
+void json_print(struct json_object *object)
+{
+	int flags = JSON_C_TO_STRING_NOSLASHESCAPE;
+
+	flags |= opt.pretty ? JSON_C_TO_STRING_PRETTY | JSON_C_TO_STRING_SPACED :
+			      JSON_C_TO_STRING_PLAIN;
+	puts(json_object_to_json_string_ext(object, flags));
+	json_object_put(object);
+}
