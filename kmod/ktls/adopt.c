@@ -1,9 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /* Sockets that were on kernel TLS before the module was loaded. */
 
-#define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
-
-#include <linux/slab.h>
 #include <net/inet_hashtables.h>
 #include <net/sock.h>
 #include <net/tcp.h>
@@ -15,7 +12,9 @@
 /* Sockets taken out of a hash bucket at a time. */
 #define KTLS_ADOPT_BATCH	64
 
-static bool ktls_adoptable(const struct sock *sk)
+static struct sock *ktls_batch[KTLS_ADOPT_BATCH] __initdata;
+
+static bool __init ktls_adoptable(const struct sock *sk)
 {
 	const struct tcp_ulp_ops *ulp;
 	struct ktls_socket *ks;
@@ -38,8 +37,8 @@ static bool ktls_adoptable(const struct sock *sk)
 	return !ks;
 }
 
-static void ktls_adopt_bucket(struct inet_hashinfo *hash, unsigned int bucket,
-			      struct sock **batch)
+static void __init ktls_adopt_bucket(struct inet_hashinfo *hash,
+				     unsigned int bucket)
 {
 	spinlock_t *lock = inet_ehash_lockp(hash, bucket);
 	struct hlist_nulls_node *node;
@@ -59,26 +58,26 @@ static void ktls_adopt_bucket(struct inet_hashinfo *hash, unsigned int bucket,
 			skip = seen;
 			if (ktls_adoptable(sk) &&
 			    refcount_inc_not_zero(&sk->sk_refcnt))
-				batch[n++] = sk;
+				ktls_batch[n++] = sk;
 		}
 		spin_unlock_bh(lock);
 
 		for (i = 0; i < n; i++) {
-			lock_sock(batch[i]);
-			ktls_socket_adopt(batch[i]);
-			release_sock(batch[i]);
-			sock_put(batch[i]);
+			lock_sock(ktls_batch[i]);
+			ktls_socket_adopt(ktls_batch[i]);
+			release_sock(ktls_batch[i]);
+			sock_put(ktls_batch[i]);
 		}
 	} while (n == KTLS_ADOPT_BATCH);
 }
 
-static void ktls_adopt_hash(struct inet_hashinfo *hash, struct sock **batch)
+static void __init ktls_adopt_hash(struct inet_hashinfo *hash)
 {
 	unsigned int bucket;
 
 	for (bucket = 0; bucket <= hash->ehash_mask; bucket++) {
 		if (!hlist_nulls_empty(&hash->ehash[bucket].chain))
-			ktls_adopt_bucket(hash, bucket, batch);
+			ktls_adopt_bucket(hash, bucket);
 		cond_resched();
 	}
 }
@@ -91,26 +90,19 @@ static void ktls_adopt_hash(struct inet_hashinfo *hash, struct sock **batch)
  *
  * Context: process, may sleep.
  */
-void ktls_adopt_all(void)
+void __init ktls_adopt_all(void)
 {
 	struct inet_hashinfo *common = init_net.ipv4.tcp_death_row.hashinfo;
-	struct sock **batch;
 	struct net *net;
 
-	batch = kcalloc(KTLS_ADOPT_BATCH, sizeof(*batch), GFP_KERNEL);
-	if (!batch) {
-		pr_warn("no memory to look for sockets that are there already\n");
-		return;
-	}
+	ktls_adopt_hash(common);
 
-	ktls_adopt_hash(common, batch);
-
-	/* A namespace may have a hash of its own (net.ipv4.tcp_child_ehash_entries). */
+	/* A namespace may have a hash of its own
+	 * (net.ipv4.tcp_child_ehash_entries).
+	 */
 	down_read(&net_rwsem);
 	for_each_net(net)
 		if (net->ipv4.tcp_death_row.hashinfo != common)
-			ktls_adopt_hash(net->ipv4.tcp_death_row.hashinfo, batch);
+			ktls_adopt_hash(net->ipv4.tcp_death_row.hashinfo);
 	up_read(&net_rwsem);
-
-	kfree(batch);
 }

@@ -56,7 +56,7 @@ static u32 ktls_armed;
 	DEFINE_STATIC_CALL_NULL(name, ktls_##name);			\
 	static void ktls_original_##name(void *addr)			\
 	{								\
-		static_call_update(name, (typeof(&ktls_##name))addr);	\
+		static_call_update(name, addr);				\
 	}
 
 static int ktls_tls_set_sw_offload(TLS_SET_SW_OFFLOAD_PARAMS);
@@ -264,16 +264,18 @@ static void notrace ktls_redirect(unsigned long ip, unsigned long parent_ip,
 				  struct ftrace_ops *ops,
 				  struct ftrace_regs *fregs)
 {
+	unsigned long wrapper;
 	unsigned int i;
 
 	/* The wrapper calls the original. */
 	if (within_module(parent_ip, THIS_MODULE))
 		return;
 
-	for (i = 0; i < ARRAY_SIZE(ktls_wrappers); i++)
+	for (i = 0; i < ARRAY_SIZE(ktls_wrappers); i++) {
+		wrapper = (unsigned long)ktls_wrappers[i].wrapper;
 		if (ktls_wrappers[i].addr == ip)
-			ftrace_regs_set_instruction_pointer(fregs,
-				(unsigned long)ktls_wrappers[i].wrapper);
+			ftrace_regs_set_instruction_pointer(fregs, wrapper);
+	}
 }
 
 static void notrace ktls_observe(unsigned long ip, unsigned long parent_ip,

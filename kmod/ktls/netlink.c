@@ -280,7 +280,8 @@ static bool ktls_match_stream(struct nlattr **f, const struct ktls_socket *ks,
 	u8 mode = r->stream[dir].mode;
 
 	if (f[KTLS_A_FILTER_DIRECTION] &&
-	    nla_get_u8(f[KTLS_A_FILTER_DIRECTION]) != dir)
+	    (nla_get_u8(f[KTLS_A_FILTER_DIRECTION]) != dir ||
+	     (mode == KTLS_MODE_NONE && !f[KTLS_A_FILTER_MODE])))
 		return false;
 	if (f[KTLS_A_FILTER_MODE] && nla_get_u8(f[KTLS_A_FILTER_MODE]) != mode)
 		return false;

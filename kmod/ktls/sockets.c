@@ -325,13 +325,31 @@ static int ktls_socket_history(struct ktls_net *kn)
 	return 0;
 }
 
+static void ktls_socket_set_addresses(struct ktls_socket *ks,
+				      const struct sock *sk)
+{
+	const struct inet_sock *inet = inet_sk(sk);
+
+	ks->family = sk->sk_family;
+	ks->sport = inet->inet_sport;
+	ks->dport = inet->inet_dport;
+#if IS_ENABLED(CONFIG_IPV6)
+	if (sk->sk_family == AF_INET6) {
+		memcpy(ks->saddr, &sk->sk_v6_rcv_saddr, sizeof(ks->saddr));
+		memcpy(ks->daddr, &sk->sk_v6_daddr, sizeof(ks->daddr));
+		return;
+	}
+#endif
+	memcpy(ks->saddr, &inet->inet_rcv_saddr, sizeof(__be32));
+	memcpy(ks->daddr, &inet->inet_daddr, sizeof(__be32));
+}
+
 /* Caller holds the socket lock, and gets a reference. */
 static struct ktls_socket *ktls_socket_create(struct sock *sk,
 					      struct tls_context *ctx,
 					      u32 flags)
 {
 	struct ktls_net *kn = ktls_net(sock_net(sk));
-	const struct inet_sock *inet = inet_sk(sk);
 	struct ktls_socket *ks;
 	int err;
 
@@ -353,24 +371,12 @@ static struct ktls_socket *ktls_socket_create(struct sock *sk,
 	ks->cgroup_id = ktls_socket_cgroup_id(sk);
 	ks->ino = sock_i_ino(sk);
 	ks->uid = sock_net_uid(sock_net(sk), sk);
-	ks->family = sk->sk_family;
 	ks->flags = flags;
 	if (!(flags & KTLS_SOCKET_FLAGS_ADOPTED)) {
 		ks->pid = task_tgid_nr(current);
 		get_task_comm(ks->comm, current->group_leader);
 	}
-	ks->sport = inet->inet_sport;
-	ks->dport = inet->inet_dport;
-#if IS_ENABLED(CONFIG_IPV6)
-	if (sk->sk_family == AF_INET6) {
-		memcpy(ks->saddr, &sk->sk_v6_rcv_saddr, sizeof(ks->saddr));
-		memcpy(ks->daddr, &sk->sk_v6_daddr, sizeof(ks->daddr));
-	} else
-#endif
-	{
-		memcpy(ks->saddr, &inet->inet_rcv_saddr, sizeof(__be32));
-		memcpy(ks->daddr, &inet->inet_daddr, sizeof(__be32));
-	}
+	ktls_socket_set_addresses(ks, sk);
 
 	/* First where the close will look for it. */
 	err = rhashtable_insert_fast(&ktls_table, &ks->node, ktls_table_params);
