@@ -110,7 +110,7 @@ guest_run()
 	fi
 
 	if $interactive; then
-		: >"$job/interactive"
+		stty size >"$job/interactive" 2>/dev/null
 		tty=(-chardev stdio,id=tty,signal=off -device virtio-serial-pci
 		     -device virtconsole,chardev=tty)
 	fi

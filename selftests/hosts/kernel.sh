@@ -4,13 +4,15 @@
 # The debug host's kernel: Debian's source with debug.config, compiled in the
 # root of sid. It is a layer to be put over that root.
 
-# kernel_dir ROOT - where the kernel for ROOT is, or will be.
+# kernel_dir ROOT - where the kernel for ROOT is, or will be. The key is what it
+# is made from; not ROOT as such, as a new package there changes no kernel.
 kernel_dir()
 {
 	local key
 
-	key=$(sha256sum <"$hosts/debug.config" && sha256sum <"$hosts/kernel.sh")
-	key=$(sha256sum <<<"$key${1##*/}")
+	key=$(cat "$hosts/debug.config"; declare -f kernel_build
+		basename "$1"/boot/vmlinuz-*)
+	key=$(sha256sum <<<"$key")
 	echo "$cache/kernels/debug-${key:0:12}"
 }
 
