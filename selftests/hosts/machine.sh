@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0
 # shellcheck shell=bash
 #
-# The machine that the hosts run on: the programs that it must have.
+# The machine that the hosts run on: the programs and rights that it must offer.
 
 machine_missing()
 {
@@ -20,6 +20,8 @@ machine_missing()
 		xz			xz-utils
 		zstd			zstd
 	END
+
+	[ $EUID -eq 0 ] || command -v newuidmap >/dev/null || echo uidmap
 
 	# QEMU 7.2 crashes a 7.2 kernel now and then where there is no KVM.
 	if command -v qemu-system-x86_64 >/dev/null; then
@@ -64,4 +66,14 @@ machine_need()
 	step "$cache/log/machine.log" "installing ${missing[*]}" \
 		machine_install "${missing[@]}"
 	exec {lock}>&-
+}
+
+# machine_root COMMAND... - run COMMAND, which is this script once more, as root:
+# of a user namespace, where the user is not root already.
+machine_root()
+{
+	[ $EUID -ne 0 ] || return 0
+	exec unshare --map-root-user --map-auto --mount --pid --mount-proc \
+		--fork --kill-child -- "$@"
+	exit 1
 }

@@ -10,31 +10,37 @@ native_net=--net
 # Runs in the new namespaces.
 native_enter()
 {
-	local layers=$1 tree=$2 new=/tmp
-	shift 2
+	local layers=$1 tree=$2 new=$3
+	shift 3
 
-	mount -t tmpfs tmpfs $new
-	mkdir $new/upper $new/work $new/root
-	mount -t overlay overlay $new/root \
+	# Neither layers nor tree are beneath it, wherever they are.
+	mount -t tmpfs tmpfs "$new"
+	mkdir "$new/upper" "$new/work" "$new/root"
+	mount -t overlay overlay "$new/root" \
 		-o "lowerdir=$layers,upperdir=$new/upper,workdir=$new/work"
-	mount --bind "$tree" $new/root/ktls
-	mount -t proc proc $new/root/proc
-	mount --rbind /sys $new/root/sys
-	mount --rbind /dev $new/root/dev
-	mount -t tmpfs tmpfs $new/root/tmp
-	mount -t tmpfs tmpfs $new/root/run
+	mount --bind "$tree" "$new/root/ktls"
+	mount -t proc proc "$new/root/proc"
+	mount --rbind /sys "$new/root/sys"
+	mount --rbind /dev "$new/root/dev"
+	mount -t tmpfs tmpfs "$new/root/tmp"
+	mount -t tmpfs tmpfs "$new/root/run"
 	hostname "$KTLS_HOST"
 	ip link set lo up
 
-	exec chroot $new/root env -C /ktls -- "$@"
+	exec chroot "$new/root" env -C /ktls -- "$@"
 }
 
 # native_run LAYERS TREE COMMAND...
 native_run()
 {
+	local layers=$1 tree=$2
+	shift 2
+
+	mkdir -p "$cache/mnt"
 	# bash -c, as a function does not survive unshare.
 	# shellcheck disable=SC2086 # $native_net may be empty
 	exec env -i "${environment[@]}" \
 		unshare --mount --pid --ipc --uts $native_net --fork --kill-child \
-		bash -e -c '. "$0"; native_enter "$@"' "$hosts/native.sh" "$@"
+		bash -e -c '. "$0"; native_enter "$@"' "$hosts/native.sh" \
+		"$layers" "$tree" "$cache/mnt" "$@"
 }
