@@ -12,6 +12,7 @@
 #include <net/netlink.h>
 #include <net/sock.h>
 
+#include "attrs.h"
 #include "hooks.h"
 #include "main.h"
 #include "netlink.h"
@@ -59,42 +60,49 @@ static bool ktls_reader_sees(const struct ktls_reader *reader,
 	return reader->admin || uid_eq(reader->uid, ks->uid);
 }
 
-static int ktls_fill_stream(struct sk_buff *skb, int type,
-			    const struct ktls_socket *ks,
-			    const struct ktls_reading *r,
-			    enum ktls_direction dir)
+/* Room for all attributes of a stream, and of a socket with both of its own. */
+#define KTLS_STREAM_ROOM	(NLA_HDRLEN + nla_total_size(sizeof(u8)) + \
+				 2 * nla_total_size(sizeof(u16)) +	\
+				 3 * nla_total_size(sizeof(u32)) +	\
+				 5 * nla_total_size(sizeof(u64)))
+#define KTLS_SOCKET_ROOM	(nla_total_size(sizeof(u8)) +		\
+				 3 * nla_total_size(sizeof(u16)) +	\
+				 2 * nla_total_size(16) +		\
+				 4 * nla_total_size(sizeof(u32)) +	\
+				 5 * nla_total_size(sizeof(u64)) +	\
+				 nla_total_size(KTLS_COMM_LEN) +	\
+				 2 * KTLS_STREAM_ROOM)
+
+static void ktls_fill_stream(struct ktls_attrs *attrs, int type,
+			     const struct ktls_socket *ks,
+			     const struct ktls_reading *r,
+			     enum ktls_direction dir)
 {
 	const typeof(r->stream[0]) *st = &r->stream[dir];
 	struct nlattr *nest;
 
-	nest = nla_nest_start(skb, type);
-	if (!nest)
-		return -EMSGSIZE;
-
-	if (nla_put_u8(skb, KTLS_A_STREAM_MODE, st->mode))
-		return -EMSGSIZE;
-	if (st->mode == KTLS_MODE_NONE)
-		goto end;
-
-	if (nla_put_u16(skb, KTLS_A_STREAM_VERSION, ks->version) ||
-	    nla_put_u16(skb, KTLS_A_STREAM_CIPHER, ks->cipher) ||
-	    nla_put_uint(skb, KTLS_A_STREAM_RECORDS, st->records) ||
-	    nla_put_uint(skb, KTLS_A_STREAM_PAYLOAD_BYTES, st->payload) ||
-	    nla_put_uint(skb, KTLS_A_STREAM_WIRE_BYTES, st->wire) ||
-	    (st->control &&
-	     nla_put_uint(skb, KTLS_A_STREAM_CONTROL_RECORDS, st->control)) ||
-	    (st->rekeys &&
-	     nla_put_u32(skb, KTLS_A_STREAM_REKEYS, st->rekeys)) ||
-	    nla_put_uint(skb, KTLS_A_STREAM_KEY_RECORDS, st->key_records) ||
-	    (st->last_error &&
-	     nla_put_u32(skb, KTLS_A_STREAM_LAST_ERROR, st->last_error)) ||
-	    (st->mode == KTLS_MODE_HW && r->ifindex &&
-	     nla_put_u32(skb, KTLS_A_STREAM_IFINDEX, r->ifindex)))
-		return -EMSGSIZE;
-end:
-	nla_nest_end(skb, nest);
-
-	return 0;
+	nest = ktls_nest_start(attrs, type);
+	ktls_put_u8(attrs, KTLS_A_STREAM_MODE, st->mode);
+	if (st->mode != KTLS_MODE_NONE) {
+		ktls_put_u16(attrs, KTLS_A_STREAM_VERSION, ks->version);
+		ktls_put_u16(attrs, KTLS_A_STREAM_CIPHER, ks->cipher);
+		ktls_put_uint(attrs, KTLS_A_STREAM_RECORDS, st->records);
+		ktls_put_uint(attrs, KTLS_A_STREAM_PAYLOAD_BYTES, st->payload);
+		ktls_put_uint(attrs, KTLS_A_STREAM_WIRE_BYTES, st->wire);
+		if (st->control)
+			ktls_put_uint(attrs, KTLS_A_STREAM_CONTROL_RECORDS,
+				      st->control);
+		if (st->rekeys)
+			ktls_put_u32(attrs, KTLS_A_STREAM_REKEYS, st->rekeys);
+		ktls_put_uint(attrs, KTLS_A_STREAM_KEY_RECORDS,
+			      st->key_records);
+		if (st->last_error)
+			ktls_put_u32(attrs, KTLS_A_STREAM_LAST_ERROR,
+				     st->last_error);
+		if (st->mode == KTLS_MODE_HW && r->ifindex)
+			ktls_put_u32(attrs, KTLS_A_STREAM_IFINDEX, r->ifindex);
+	}
+	ktls_nest_end(attrs, nest);
 }
 
 /* One message about a socket; @dir is -1 where it is about both directions. */
@@ -103,42 +111,55 @@ static int ktls_fill_socket(struct sk_buff *skb, const struct ktls_socket *ks,
 			    struct user_namespace *user_ns,
 			    u32 portid, u32 seq, int flags, u8 cmd, int dir)
 {
-	int addr_len = ks->family == AF_INET6 ? 16 : 4;
+	struct ktls_attrs attrs;
 	void *hdr;
 
 	hdr = genlmsg_put(skb, portid, seq, &ktls_family, flags, cmd);
 	if (!hdr)
 		return -EMSGSIZE;
-
-	if (nla_put_u64_64bit(skb, KTLS_A_SOCKET_COOKIE, ks->cookie,
-			      KTLS_A_SOCKET_PAD) ||
-	    (dir >= 0 && nla_put_u8(skb, KTLS_A_SOCKET_DIRECTION, dir)) ||
-	    nla_put_u16(skb, KTLS_A_SOCKET_FAMILY, ks->family) ||
-	    nla_put(skb, KTLS_A_SOCKET_LOCAL_ADDR, addr_len, ks->saddr) ||
-	    nla_put(skb, KTLS_A_SOCKET_REMOTE_ADDR, addr_len, ks->daddr) ||
-	    nla_put_be16(skb, KTLS_A_SOCKET_LOCAL_PORT, ks->sport) ||
-	    nla_put_be16(skb, KTLS_A_SOCKET_REMOTE_PORT, ks->dport) ||
-	    (!ks->close_time &&
-	     nla_put_uint(skb, KTLS_A_SOCKET_INODE, ks->ino)) ||
-	    nla_put_u32(skb, KTLS_A_SOCKET_UID,
-			from_kuid_munged(user_ns, ks->uid)) ||
-	    (ks->cgroup_id &&
-	     nla_put_uint(skb, KTLS_A_SOCKET_CGROUP_ID, ks->cgroup_id)) ||
-	    nla_put_u32(skb, KTLS_A_SOCKET_NETNS, ks->kn->net->ns.inum) ||
-	    (ks->pid &&
-	     (nla_put_u32(skb, KTLS_A_SOCKET_PID, ks->pid) ||
-	      nla_put_string(skb, KTLS_A_SOCKET_COMM, ks->comm))) ||
-	    nla_put_uint(skb, KTLS_A_SOCKET_INSTALL_TIME, ks->install_time) ||
-	    (ks->close_time &&
-	     nla_put_uint(skb, KTLS_A_SOCKET_CLOSE_TIME, ks->close_time)) ||
-	    (r->flags && nla_put_u32(skb, KTLS_A_SOCKET_FLAGS, r->flags)) ||
-	    ktls_fill_stream(skb, KTLS_A_SOCKET_TX, ks, r, KTLS_DIRECTION_TX) ||
-	    ktls_fill_stream(skb, KTLS_A_SOCKET_RX, ks, r, KTLS_DIRECTION_RX)) {
+	if (skb_tailroom(skb) < KTLS_SOCKET_ROOM) {
 		genlmsg_cancel(skb, hdr);
 		return -EMSGSIZE;
 	}
+	attrs.pos = skb_tail_pointer(skb);
 
+	ktls_put(&attrs, KTLS_A_SOCKET_COOKIE, &ks->cookie, sizeof(u64));
+	if (dir >= 0)
+		ktls_put_u8(&attrs, KTLS_A_SOCKET_DIRECTION, dir);
+	ktls_put_u16(&attrs, KTLS_A_SOCKET_FAMILY, ks->family);
+	if (ks->family == AF_INET6) {
+		ktls_put(&attrs, KTLS_A_SOCKET_LOCAL_ADDR, ks->saddr, 16);
+		ktls_put(&attrs, KTLS_A_SOCKET_REMOTE_ADDR, ks->daddr, 16);
+	} else {
+		ktls_put(&attrs, KTLS_A_SOCKET_LOCAL_ADDR, ks->saddr, 4);
+		ktls_put(&attrs, KTLS_A_SOCKET_REMOTE_ADDR, ks->daddr, 4);
+	}
+	ktls_put_be16(&attrs, KTLS_A_SOCKET_LOCAL_PORT, ks->sport);
+	ktls_put_be16(&attrs, KTLS_A_SOCKET_REMOTE_PORT, ks->dport);
+	if (!ks->close_time)
+		ktls_put_uint(&attrs, KTLS_A_SOCKET_INODE, ks->ino);
+	ktls_put_u32(&attrs, KTLS_A_SOCKET_UID,
+		     from_kuid_munged(user_ns, ks->uid));
+	if (ks->cgroup_id)
+		ktls_put_uint(&attrs, KTLS_A_SOCKET_CGROUP_ID, ks->cgroup_id);
+	ktls_put_u32(&attrs, KTLS_A_SOCKET_NETNS, ks->kn->net->ns.inum);
+	if (ks->pid) {
+		ktls_put_u32(&attrs, KTLS_A_SOCKET_PID, ks->pid);
+		ktls_put(&attrs, KTLS_A_SOCKET_COMM, ks->comm,
+			 strnlen(ks->comm, KTLS_COMM_LEN - 1) + 1);
+	}
+	ktls_put_uint(&attrs, KTLS_A_SOCKET_INSTALL_TIME, ks->install_time);
+	if (ks->close_time)
+		ktls_put_uint(&attrs, KTLS_A_SOCKET_CLOSE_TIME,
+			      ks->close_time);
+	if (r->flags)
+		ktls_put_u32(&attrs, KTLS_A_SOCKET_FLAGS, r->flags);
+	ktls_fill_stream(&attrs, KTLS_A_SOCKET_TX, ks, r, KTLS_DIRECTION_TX);
+	ktls_fill_stream(&attrs, KTLS_A_SOCKET_RX, ks, r, KTLS_DIRECTION_RX);
+
+	skb_put(skb, attrs.pos - (void *)skb_tail_pointer(skb));
 	genlmsg_end(skb, hdr);
+
 	return 0;
 }
 

@@ -7,8 +7,10 @@
  */
 
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -17,20 +19,23 @@
 
 static long long cpu_ns(const char *command)
 {
+	char *words[8], *copy = strdup(command);
 	struct timespec ts;
 	clockid_t clock;
-	int status;
+	int status, n = 0;
 	pid_t pid;
+
+	for (char *word = strtok(copy, " "); word && n < 7;
+	     word = strtok(NULL, " "))
+		words[n++] = word;
+	words[n] = NULL;
 
 	pid = fork();
 	if (pid < 0)
 		err(1, "fork");
 	if (!pid) {
-		int null = open("/dev/null", O_WRONLY);
-
-		dup2(null, 1);
-		/* One process, so that its clock holds all of it. */
-		execl("/bin/sh", "sh", "-c", command, NULL);
+		dup2(open("/dev/null", O_WRONLY), 1);
+		execvp(words[0], words);
 		_exit(127);
 	}
 	/* Its clock can be read until it is reaped. */
@@ -41,34 +46,53 @@ static long long cpu_ns(const char *command)
 	waitpid(pid, &status, 0);
 	if (status)
 		errx(1, "%s: exit %d", command, WEXITSTATUS(status));
+	free(copy);
 
 	return ts.tv_sec * 1000000000LL + ts.tv_nsec;
 }
 
-int main(int argc, char **argv)
+/* In a process of its own: those that list them are not to pay for closing
+ * copies of them.
+ */
+static void hold(int sockets, int ktls, int ready)
 {
-	struct rlimit files = { 65536, 65536 };
-	int sockets, ktls, listener, i;
+	int listener = pair_listen(), i;
 
-	if (argc < 4)
-		errx(2, "usage: listing SOCKETS KTLS-SOCKETS COMMAND...");
-	sockets = atoi(argv[1]);
-	ktls = atoi(argv[2]);
-	if (setrlimit(RLIMIT_NOFILE, &files))
-		err(1, "setrlimit");
-
-	listener = pair_listen();
 	for (i = 0; i < sockets; i += 2) {
 		int fd[2];
 
 		pair_connect(listener, fd);
-		fcntl(fd[0], F_SETFD, FD_CLOEXEC);
-		fcntl(fd[1], F_SETFD, FD_CLOEXEC);
 		if (i < ktls) {
 			pair_install(fd[0]);
 			pair_install(fd[1]);
 		}
 	}
+	if (write(ready, "", 1) != 1)
+		err(1, "write");
+	pause();
+}
+
+int main(int argc, char **argv)
+{
+	struct rlimit files = { 65536, 65536 };
+	int ready[2], i;
+	pid_t holder;
+	char c;
+
+	if (argc < 4)
+		errx(2, "usage: listing SOCKETS KTLS-SOCKETS COMMAND...");
+	if (setrlimit(RLIMIT_NOFILE, &files) || pipe2(ready, O_CLOEXEC))
+		err(1, "setrlimit, pipe");
+
+	holder = fork();
+	if (!holder) {
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
+		hold(atoi(argv[1]), atoi(argv[2]), ready[1]);
+		_exit(1);
+	}
+	close(ready[1]);
+	if (holder < 0 || read(ready[0], &c, 1) != 1)
+		errx(1, "no sockets");
 
 	for (i = 3; i < argc; i++) {
 		/* The first time, pages and modules come in. */
@@ -76,6 +100,8 @@ int main(int argc, char **argv)
 		printf("%lld %s\n", cpu_ns(argv[i]), argv[i]);
 		fflush(stdout);
 	}
+	kill(holder, SIGKILL);
+	waitpid(holder, NULL, 0);
 
 	return 0;
 }
