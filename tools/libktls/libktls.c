@@ -501,6 +501,10 @@ static int request(struct ktls *k, uint8_t cmd, int flags,
 	int err;
 
 	err = request_once(k, cmd, flags, cookie, filter, fn, arg);
+	/* No dump begins once an unload has. */
+	if (err == -EPROTONOSUPPORT)
+		return fail(k, -ENOPKG,
+			    "the ktls module is being unloaded; type: modprobe ktls");
 	if (err != -ENOENT || k->extack[0])
 		return err;
 	err = resolve(k);
