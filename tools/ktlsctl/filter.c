@@ -141,7 +141,7 @@ static enum status parse_cgroup(const char *s, uint64_t *id)
 		return error(STATUS_USAGE,
 			     "cgroup: no cgroup (v2) file system is mounted at /sys/fs/cgroup");
 	return error(STATUS_USAGE,
-		     "cgroup: there is no cgroup (v2) \"%s\"; to see which there are, type: systemd-cgls",
+		     "cgroup takes the path of a cgroup (v2) as systemd-cgls shows it; there is no \"%s\"",
 		     s);
 }
 

@@ -127,7 +127,7 @@ struct column {
 	bool right;		/* numbers */
 	/*
 	 * On which line of a row the column stands if the row does not fit the
-	 * terminal in one line, and if it does not in two either.
+	 * terminal in one line, and if the table does not even so.
 	 */
 	unsigned char line_of_2;
 	unsigned char line_of_3;

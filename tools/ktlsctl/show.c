@@ -263,10 +263,10 @@ static void print_stream(const struct ktls_socket *s, bool tx,
 	if (tx && module && module->missing & KTLS_HOOK_PROCESS_CMSG)
 		line("control", "not observed on this kernel");
 	else if (tx)
-		line("control", "%s records that user space made",
+		line("control", "%s of the records, made by user space",
 		     both(b, format_count, t->control_records));
 	line("rekeys", "%u", t->rekeys);
-	line("current key", "%s records since it was installed",
+	line("key records", "%s since it was installed",
 	     both(b, format_count, t->key_records));
 	if (t->last_error) {
 		name = strerrorname_np(t->last_error);
@@ -324,7 +324,7 @@ static void print_socket(const struct ktls_socket *s,
 
 	if (adopted)
 		printf("\nRecords and bytes count since the socket was adopted, that is since the module\n"
-		       "was loaded; those of the current key since that key was installed.\n");
+		       "was loaded; key records since the current key was installed.\n");
 	else
 		printf("\nRecords and bytes count since the first key was installed.\n");
 	if (s->flags & KTLS_SOCKET_FLAGS_INCOMPLETE)

@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* A kernel to talk to where there is none; see fake_kernel.c. */
+#ifndef FAKE_KERNEL_H
+#define FAKE_KERNEL_H
+
+/*
+ * What the kernel is like, in words separated by commas:
+ *
+ *	empty		no socket
+ *	many		1000 sockets, more than one datagram holds
+ *	wide		IPv6 addresses and numbers as long as they get
+ *	strange		values and attributes of a later module
+ *	noisy		command names that are not text
+ *	absent		no module
+ *	version2	a module of another interface
+ *	old		a module that knows no request
+ *	reloaded	the module was loaded anew after the family was asked for
+ *	unloaded	or not
+ *	denied		dumps and groups take a privilege
+ *	explained	each request is refused, with an explanation
+ *	interrupted	dumps are
+ *	truncated, short, zero, noend
+ *			answers such as no kernel gives
+ *	unfinished	the last of a dump is an error
+ *	stray		answers to other requests come in between
+ *	incomplete-hooks	a kernel on which hooks could not be armed
+ *	lost		events get lost
+ *	farewell	the module goes while events are read
+ *	refuse-netns	no way into other namespaces
+ *
+ * From the environment, or from here if it is not %NULL.
+ */
+extern const char *fake_kernel;
+
+#endif /* FAKE_KERNEL_H */

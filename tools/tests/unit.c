@@ -1,0 +1,482 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * The parser of libktls with messages good and bad, and what ktlsctl makes of
+ * values.  Needs no kernel module.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+
+#include "../ktlsctl/ktlsctl.h"
+#include "internal.h"
+#include "message.h"
+#include "tap.h"
+
+struct options opt;
+
+/* What main.c of ktlsctl has. */
+enum status error(enum status status, const char *format, ...)
+{
+	(void)format;
+	return status;
+}
+
+enum status error_ktls(const struct ktls *ktls)
+{
+	(void)ktls;
+	return STATUS_FAILED;
+}
+
+void note(const char *format, ...)
+{
+	(void)format;
+}
+
+/* Parses a copy of just the right size, so that the sanitizer sees more. */
+static int parse(const struct message *m, size_t len, struct ktls_socket *s,
+		 int *direction)
+{
+	unsigned char *copy = malloc(len ?: 1);
+	int err;
+
+	memcpy(copy, m->data, len);
+	err = ktls_parse_socket(copy, len, s, direction);
+	free(copy);
+	return err;
+}
+
+static const uint8_t v6[16] = { 0x20, 0x01, 0x0d, 0xb8, [15] = 1 };
+
+static void build_stream(struct message *m, uint16_t type, bool wide)
+{
+	void (*number)(struct message *m, uint16_t type, uint64_t v) =
+		wide ? put_u64 : put_uint;
+	size_t nest = nest_begin(m, type);
+
+	put_u8(m, KTLS_A_STREAM_MODE, KTLS_MODE_HW);
+	put_u16(m, KTLS_A_STREAM_VERSION, KTLS_VERSION_TLS_1_3);
+	put_u16(m, KTLS_A_STREAM_CIPHER, KTLS_CIPHER_AES_GCM_256);
+	number(m, KTLS_A_STREAM_RECORDS, 11);
+	number(m, KTLS_A_STREAM_PAYLOAD_BYTES, 5000000000);
+	number(m, KTLS_A_STREAM_WIRE_BYTES, 5000000242);
+	number(m, KTLS_A_STREAM_CONTROL_RECORDS, 2);
+	put_u32(m, KTLS_A_STREAM_REKEYS, 3);
+	number(m, KTLS_A_STREAM_KEY_RECORDS, 4);
+	put_u32(m, KTLS_A_STREAM_LAST_ERROR, EBADMSG);
+	put_u32(m, KTLS_A_STREAM_IFINDEX, 7);
+	nest_end(m, nest);
+}
+
+static void build(struct message *m, bool wide, bool unknown)
+{
+	memset(m, 0, sizeof(*m));
+	put_u64(m, KTLS_A_SOCKET_COOKIE, 0x123456789a);
+	put_u8(m, KTLS_A_SOCKET_DIRECTION, KTLS_DIRECTION_RX);
+	put_u16(m, KTLS_A_SOCKET_FAMILY, AF_INET6);
+	put(m, KTLS_A_SOCKET_LOCAL_ADDR, v6, 16);
+	put(m, KTLS_A_SOCKET_REMOTE_ADDR, v6, 16);
+	put_port(m, KTLS_A_SOCKET_LOCAL_PORT, 443);
+	put_port(m, KTLS_A_SOCKET_REMOTE_PORT, 51234);
+	if (unknown) {
+		put(m, 200, "a later module", 14);
+		put(m, 0, "", 0);
+	}
+	put_u32(m, KTLS_A_SOCKET_INODE, 99);
+	put_u32(m, KTLS_A_SOCKET_UID, 33);
+	put_uint(m, KTLS_A_SOCKET_CGROUP_ID, 77);
+	put_u32(m, KTLS_A_SOCKET_NETNS, 4026531840);
+	put_u32(m, KTLS_A_SOCKET_PID, 812);
+	put_string(m, KTLS_A_SOCKET_COMM, "nginx");
+	put_u64(m, KTLS_A_SOCKET_INSTALL_TIME, 1700000000000000000);
+	put_u64(m, KTLS_A_SOCKET_CLOSE_TIME, 1700000001000000000);
+	put_u32(m, KTLS_A_SOCKET_FLAGS, KTLS_SOCKET_FLAGS_CLOSED);
+	build_stream(m, KTLS_A_SOCKET_TX, wide);
+	build_stream(m, KTLS_A_SOCKET_RX, wide);
+}
+
+static bool is_complete(const struct ktls_socket *s)
+{
+	const struct ktls_stream *t = &s->rx;
+
+	return s->cookie == 0x123456789a && s->family == AF_INET6 &&
+	       !memcmp(s->local_addr, v6, 16) &&
+	       !memcmp(s->remote_addr, v6, 16) && s->local_port == 443 &&
+	       s->remote_port == 51234 && s->inode == 99 && s->uid == 33 &&
+	       s->cgroup_id == 77 && s->netns == 4026531840 && s->pid == 812 &&
+	       !strcmp(s->comm, "nginx") &&
+	       s->install_time == 1700000000000000000 &&
+	       s->close_time == 1700000001000000000 &&
+	       s->flags == KTLS_SOCKET_FLAGS_CLOSED &&
+	       !memcmp(&s->tx, &s->rx, sizeof(s->tx)) &&
+	       t->mode == KTLS_MODE_HW && t->version == KTLS_VERSION_TLS_1_3 &&
+	       t->cipher == KTLS_CIPHER_AES_GCM_256 && t->records == 11 &&
+	       t->payload_bytes == 5000000000 && t->wire_bytes == 5000000242 &&
+	       t->control_records == 2 && t->rekeys == 3 &&
+	       t->key_records == 4 && t->last_error == EBADMSG &&
+	       t->ifindex == 7;
+}
+
+static void test_good_messages(void)
+{
+	struct ktls_socket s;
+	struct message m;
+	int dir;
+
+	build(&m, false, false);
+	ok(!parse(&m, m.len, &s, &dir) && is_complete(&s) &&
+	   dir == KTLS_DIRECTION_RX, "a socket is read in full");
+	build(&m, true, false);
+	ok(!parse(&m, m.len, &s, &dir) && is_complete(&s),
+	   "numbers of eight bytes are read");
+	build(&m, false, true);
+	ok(!parse(&m, m.len, &s, &dir) && is_complete(&s),
+	   "unknown attributes are ignored");
+
+	memset(&s, 0xff, sizeof(s));
+	m.len = 0;
+	ok(!parse(&m, 0, &s, &dir) && !s.cookie && !s.comm[0] &&
+	   s.tx.mode == KTLS_MODE_NONE && dir == -1,
+	   "what is absent is zero");
+
+	memset(&m, 0, sizeof(m));
+	put(&m, KTLS_A_SOCKET_COMM, "0123456789abcdefghij", 20);
+	ok(!parse(&m, m.len, &s, &dir) &&
+	   !strcmp(s.comm, "0123456789abcde"),
+	   "a string too long and without NUL is cut");
+
+	/* The kernel pads the last attribute; a reader need not insist. */
+	memset(&m, 0, sizeof(m));
+	put_u8(&m, KTLS_A_SOCKET_DIRECTION, KTLS_DIRECTION_TX);
+	ok(!parse(&m, 5, &s, &dir) && dir == KTLS_DIRECTION_TX,
+	   "padding at the end may be missing");
+}
+
+static void test_bad_messages(void)
+{
+	static const struct {
+		const char *what;
+		uint16_t type;
+		size_t len;
+	} bad[] = {
+		{ "a cookie of 3 bytes", KTLS_A_SOCKET_COOKIE, 3 },
+		{ "a cookie of 0 bytes", KTLS_A_SOCKET_COOKIE, 0 },
+		{ "a cookie of 12 bytes", KTLS_A_SOCKET_COOKIE, 12 },
+		{ "an address of 5 bytes", KTLS_A_SOCKET_LOCAL_ADDR, 5 },
+		{ "an address of 17 bytes", KTLS_A_SOCKET_REMOTE_ADDR, 17 },
+		{ "a port of 4 bytes", KTLS_A_SOCKET_LOCAL_PORT, 4 },
+		{ "a port of 1 byte", KTLS_A_SOCKET_REMOTE_PORT, 1 },
+		{ "a stream that is no nest", KTLS_A_SOCKET_TX, 7 },
+	};
+	static const uint8_t junk[32] = { [0 ... 31] = 0xff };
+	struct ktls_socket s;
+	struct message m;
+	size_t i, wrong;
+	int dir;
+
+	for (i = 0; i < ARRAY_SIZE(bad); i++) {
+		memset(&m, 0, sizeof(m));
+		put(&m, bad[i].type, junk, bad[i].len);
+		ok(parse(&m, m.len, &s, &dir) == -EBADMSG, "%s is refused",
+		   bad[i].what);
+	}
+
+	/* Cut anywhere but between two attributes, a message is no message. */
+	build(&m, false, false);
+	for (i = wrong = 0; i < m.len; i++) {
+		int err = parse(&m, i, &s, &dir);
+
+		if (err && err != -EBADMSG)
+			wrong++;
+		if (i % 4 == 1 && i % NLA_ALIGNTO != 1 && !err)
+			wrong++;
+	}
+	ok(!wrong, "a message cut short anywhere does no harm");
+
+	memset(&m, 0, sizeof(m));
+	put_u64(&m, KTLS_A_SOCKET_COOKIE, 1);
+	((struct nlattr *)m.data)->nla_len = 0;
+	ok(parse(&m, m.len, &s, &dir) == -EBADMSG, "a length of 0 is refused");
+	((struct nlattr *)m.data)->nla_len = 3;
+	ok(parse(&m, m.len, &s, &dir) == -EBADMSG,
+	   "a length below that of its header is refused");
+	((struct nlattr *)m.data)->nla_len = 0xffff;
+	ok(parse(&m, m.len, &s, &dir) == -EBADMSG,
+	   "a length beyond the message is refused");
+
+	memset(&m, 0, sizeof(m));
+	i = nest_begin(&m, KTLS_A_SOCKET_TX);
+	put_u64(&m, KTLS_A_STREAM_RECORDS, 1);
+	nest_end(&m, i);
+	((struct nlattr *)(m.data + 4))->nla_len = 64;
+	ok(parse(&m, m.len, &s, &dir) == -EBADMSG,
+	   "a length beyond its nest is refused");
+}
+
+/* Messages with random damage; the sanitizers are the judges. */
+static void test_damaged_messages(void)
+{
+	struct message good, m;
+	struct ktls_module module;
+	struct ktls_totals totals;
+	struct ktls_socket s;
+	int i, n, dir, refused = 0;
+
+	srandom(20240229);
+	build(&good, false, true);
+	for (i = 0; i < 100000; i++) {
+		unsigned char *copy;
+		size_t len;
+
+		m = good;
+		for (n = random() % 4; n >= 0; n--)
+			m.data[random() % m.len] = random();
+		len = random() % 4 ? m.len : (size_t)random() % m.len;
+		refused += !!parse(&m, len, &s, &dir);
+		s.comm[KTLS_COMM_LEN - 1] |= 0;
+		if (memchr(s.comm, 0, sizeof(s.comm)) == NULL)
+			break;
+		copy = malloc(len ?: 1);
+		memcpy(copy, m.data, len);
+		ktls_parse_module(copy, len, &module);
+		ktls_parse_totals(copy, len, &totals);
+		free(copy);
+	}
+	ok(i == 100000 && refused > 1000 && refused < 100000,
+	   "100000 damaged messages do no harm");
+}
+
+static void test_other_messages(void)
+{
+	struct ktls_module module;
+	struct ktls_totals totals;
+	struct message m = { .len = 0 };
+
+	put_u8(&m, KTLS_A_TOTALS_DIRECTION, KTLS_DIRECTION_RX);
+	put_u8(&m, KTLS_A_TOTALS_MODE, KTLS_MODE_SW);
+	put_u16(&m, KTLS_A_TOTALS_VERSION, KTLS_VERSION_TLS_1_2);
+	put_u16(&m, KTLS_A_TOTALS_CIPHER, KTLS_CIPHER_SM4_GCM);
+	put_uint(&m, KTLS_A_TOTALS_OPEN, 1);
+	put_uint(&m, KTLS_A_TOTALS_CLOSED, 2);
+	put_uint(&m, KTLS_A_TOTALS_RECORDS, 3);
+	put_uint(&m, KTLS_A_TOTALS_PAYLOAD_BYTES, UINT64_MAX);
+	put_uint(&m, KTLS_A_TOTALS_WIRE_BYTES, 5);
+	put_uint(&m, KTLS_A_TOTALS_CONTROL_RECORDS, 6);
+	put_uint(&m, KTLS_A_TOTALS_REKEYS, 7);
+	put_uint(&m, KTLS_A_TOTALS_ERRORS, 8);
+	ok(!ktls_parse_totals(m.data, m.len, &totals) &&
+	   totals.direction == KTLS_DIRECTION_RX &&
+	   totals.mode == KTLS_MODE_SW &&
+	   totals.version == KTLS_VERSION_TLS_1_2 &&
+	   totals.cipher == KTLS_CIPHER_SM4_GCM && totals.open == 1 &&
+	   totals.closed == 2 && totals.records == 3 &&
+	   totals.payload_bytes == UINT64_MAX && totals.wire_bytes == 5 &&
+	   totals.control_records == 6 && totals.rekeys == 7 &&
+	   totals.errors == 8, "totals are read in full");
+
+	m.len = 0;
+	put_string(&m, KTLS_A_MODULE_VERSION, "0.1.0");
+	put_u32(&m, KTLS_A_MODULE_ARMED, 0x3ff);
+	put_u32(&m, KTLS_A_MODULE_MISSING, 1);
+	put_uint(&m, KTLS_A_MODULE_OPEN, 2);
+	put_u32(&m, KTLS_A_MODULE_CLOSED, 3);
+	put_u32(&m, KTLS_A_MODULE_CLOSED_LIMIT, 4);
+	put_uint(&m, KTLS_A_MODULE_LOST_SOCKETS, 5);
+	put_uint(&m, KTLS_A_MODULE_LOST_EVENTS, 6);
+	put_uint(&m, KTLS_A_MODULE_LOAD_TIME, 1700000000000000000);
+	ok(!ktls_parse_module(m.data, m.len, &module) &&
+	   !strcmp(module.version, "0.1.0") && module.armed == 0x3ff &&
+	   module.missing == 1 && module.open == 2 && module.closed == 3 &&
+	   module.closed_limit == 4 && module.lost_sockets == 5 &&
+	   module.lost_events == 6 &&
+	   module.load_time == 1700000000000000000, "the module is read in full");
+}
+
+static void test_filter(void)
+{
+	struct ktls_socket s = {
+		.local_port = 443, .remote_port = 50000, .uid = 33, .pid = 812,
+		.cgroup_id = 7,
+		.tx = { .mode = KTLS_MODE_SW, .version = KTLS_VERSION_TLS_1_3,
+			.cipher = KTLS_CIPHER_AES_GCM_128 },
+	};
+	struct ktls_filter f = { 0 };
+
+	ok(ktls_filter_match(NULL, &s) && ktls_filter_match(&f, &s),
+	   "no filter matches");
+	f = (struct ktls_filter){ .match = KTLS_MATCH(PORT), .port = 50000 };
+	ok(ktls_filter_match(&f, &s), "port matches the remote end");
+	f.match = KTLS_MATCH(LOCAL_PORT);
+	f.local_port = 50000;
+	ok(!ktls_filter_match(&f, &s), "a local port is local");
+	f = (struct ktls_filter){ .match = KTLS_MATCH(DIRECTION),
+				  .direction = KTLS_DIRECTION_RX };
+	ok(!ktls_filter_match(&f, &s), "rx is not on kernel TLS here");
+	f.match |= KTLS_MATCH(MODE);
+	f.mode = KTLS_MODE_NONE;
+	ok(ktls_filter_match(&f, &s), "rx has mode none here");
+	f.direction = KTLS_DIRECTION_TX;
+	ok(!ktls_filter_match(&f, &s), "tx has not");
+	f = (struct ktls_filter){
+		.match = KTLS_MATCH(VERSION) | KTLS_MATCH(CIPHER),
+		.version = KTLS_VERSION_TLS_1_3,
+		.cipher = KTLS_CIPHER_AES_GCM_128,
+	};
+	ok(ktls_filter_match(&f, &s), "version and cipher match in one direction");
+	s.tx.version = KTLS_VERSION_TLS_1_2;
+	s.rx = (struct ktls_stream){ .mode = KTLS_MODE_SW,
+				     .version = KTLS_VERSION_TLS_1_3 };
+	ok(!ktls_filter_match(&f, &s), "but not across two");
+	f = (struct ktls_filter){
+		.match = KTLS_MATCH(UID) | KTLS_MATCH(PID) |
+			 KTLS_MATCH(CGROUP_ID),
+		.uid = 33, .pid = 812, .cgroup_id = 7,
+	};
+	ok(ktls_filter_match(&f, &s), "uid, pid and cgroup match");
+	f.cgroup_id = 8;
+	ok(!ktls_filter_match(&f, &s), "all of a filter must match");
+}
+
+static void test_numbers(void)
+{
+	static const struct {
+		uint64_t value;
+		const char *count, *bytes;
+	} cases[] = {
+		{ 0, "0", "0" },
+		{ 999, "999", "999" },
+		{ 1000, "1.0k", "1000" },
+		{ 1023, "1.0k", "1023" },
+		{ 1024, "1.0k", "1.0K" },
+		{ 1049, "1.0k", "1.0K" },
+		{ 1050, "1.1k", "1.0K" },
+		{ 1536, "1.5k", "1.5K" },
+		{ 9949, "9.9k", "9.7K" },
+		{ 9950, "10k", "9.7K" },
+		{ 10239, "10k", "10K" },
+		{ 999499, "999k", "976K" },
+		{ 999500, "1.0M", "976K" },
+		{ 1048063, "1.0M", "1023K" },
+		{ 1048064, "1.0M", "1.0M" },
+		{ 1048576, "1.0M", "1.0M" },
+		{ 3650722201, "3.7G", "3.4G" },
+		{ 1ull << 40, "1.1T", "1.0T" },
+		{ 1ull << 60, "1.2E", "1.0E" },
+		{ UINT64_MAX, "18E", "16E" },
+	};
+	char count[NUMBER_LEN], bytes[NUMBER_LEN];
+	uint64_t value;
+	size_t i;
+
+	for (i = 0; i < ARRAY_SIZE(cases); i++) {
+		format_count(count, cases[i].value);
+		format_bytes(bytes, cases[i].value);
+		ok(!strcmp(count, cases[i].count) &&
+		   !strcmp(bytes, cases[i].bytes), "%llu is %s, or %s bytes",
+		   (unsigned long long)cases[i].value, count, bytes);
+	}
+	/* Never wider than the columns reckon with. */
+	for (value = 1, i = 0; value && i < 4000; i++) {
+		if (strlen(format_count(count, value)) > 4 ||
+		    strlen(format_bytes(bytes, value)) > 5)
+			break;
+		value += value / 100 + 1;
+		if (value > 1ull << 63)
+			break;
+	}
+	ok(value > 1ull << 63, "no number is wider than five characters");
+	opt.exact = true;
+	ok(!strcmp(format_bytes(bytes, UINT64_MAX), "18446744073709551615"),
+	   "exact numbers are exact");
+	opt.exact = false;
+}
+
+static void test_values(void)
+{
+	struct ktls_socket s = { .family = AF_INET6, .local_port = 443 };
+	char b[ADDR_LEN];
+
+	memset(s.local_addr, 0xff, 16);
+	s.local_port = 65535;
+	ok(!strcmp(format_local(b, &s),
+		   "[ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff]:65535"),
+	   "an IPv6 address is in brackets");
+	s.family = AF_INET;
+	ok(!strcmp(format_local(b, &s), "255.255.255.255:65535"),
+	   "an IPv4 address is not");
+	ok(!strcmp(format_process(b, &s), "-"), "no process is a dash");
+	s.pid = 1;
+	memcpy(s.comm, "a\033[2J b\xff\x9b", 10);
+	ok(!strcmp(format_process(b, &s), "1/a?[2J_b??"),
+	   "a command name cannot steer the terminal");
+	ok(!strcmp(format_duration(b, 59999999999), "59s") &&
+	   !strcmp(format_duration(b, 60000000000), "1m00s") &&
+	   !strcmp(format_duration(b, 3661000000000), "1h01m") &&
+	   !strcmp(format_duration(b, 90000000000000), "1d01h"),
+	   "durations have two units");
+	ok(!strcmp(format_version(b, 0x305), "0x305") &&
+	   !strcmp(format_cipher(b, 99), "cipher-99") &&
+	   !strcmp(format_mode(b, 9), "9"),
+	   "values of a later module are shown as numbers");
+	ok(!ktls_socket_flag_name(0) && !ktls_socket_flag_name(3) &&
+	   !ktls_hook_name(1u << 31) && !ktls_version_name(0) &&
+	   !ktls_cipher_name(50) && !ktls_cipher_name(59) &&
+	   !ktls_event_name(0), "what has no name has none");
+}
+
+static const struct column columns[] = {
+	TEXT("ONE", 0, 0), NUMBER("TWO", 0, 1), TEXT("THREE", 1, 2),
+};
+
+/* Text of a table with one row, in a buffer to be freed. */
+static char *table_text(unsigned int width, const char *one, const char *two)
+{
+	struct table *t = table_new(columns, ARRAY_SIZE(columns));
+	FILE *before = stdout;
+	char *text = NULL;
+	size_t size;
+
+	table_add(t, one);
+	table_add(t, two);
+	table_add(t, "3");
+	stdout = open_memstream(&text, &size);
+	table_print(t, width, 0);
+	fclose(stdout);
+	stdout = before;
+	return text;
+}
+
+static void test_table(void)
+{
+	char *text;
+
+	text = table_text(0, "x", "1");
+	ok(!strcmp(text, "ONE  TWO  THREE\nx      1  3\n"),
+	   "a table has two spaces between columns");
+	free(text);
+	text = table_text(13, "x", "1");
+	ok(!strcmp(text, "ONE TWO THREE\nx     1 3\n"), "or one, if there is no room");
+	free(text);
+	text = table_text(14, "xxxxxxxxxxxx", "1");
+	ok(!strcmp(text, "ONE TWO THREE\nxxxxxxxxxxxx 1\n        3\n"),
+	   "or the first columns of long rows apart");
+	free(text);
+	text = table_text(9, "xxxxxxxx", "1");
+	ok(!strcmp(text, "ONE\n    TWO\n    THREE\nxxxxxxxx\n      1\n    3\n"),
+	   "or three lines");
+	free(text);
+}
+
+int main(void)
+{
+	tap_begin();
+	test_good_messages();
+	test_bad_messages();
+	test_damaged_messages();
+	test_other_messages();
+	test_filter();
+	test_numbers();
+	test_values();
+	test_table();
+	return tap_end();
+}
