@@ -4,6 +4,7 @@
 #define KTLS_INTERNAL_H
 
 #include <stddef.h>
+#include <sys/types.h>
 
 #include <linux/netlink.h>
 
@@ -30,30 +31,29 @@ int ktls_parse_module(const void *attrs, size_t len,
 		      struct ktls_module *module);
 
 /*
- * Walk over attributes.  After the loop @len is 0 if they were well formed.
- * All of them are aligned as netlink wants it, but for eight-byte payloads.
+ * Walk over attributes.  @left is what is left of them, and may get below
+ * zero, because the padding of the last one may be missing; it is above zero
+ * after the loop if they were not well formed.  All are aligned as netlink
+ * wants it, but for eight-byte payloads.
  */
-static inline bool ktls_attr_ok(const struct nlattr *a, size_t len)
+static inline bool ktls_attr_ok(const struct nlattr *a, ssize_t left)
 {
-	return len >= sizeof(*a) && a->nla_len >= sizeof(*a) &&
-	       a->nla_len <= len;
+	return left >= (ssize_t)sizeof(*a) && a->nla_len >= sizeof(*a) &&
+	       a->nla_len <= left;
 }
 
 static inline const struct nlattr *ktls_attr_next(const struct nlattr *a,
-						  size_t *len)
+						  ssize_t *left)
 {
-	size_t step = NLA_ALIGN(a->nla_len);
+	unsigned int step = NLA_ALIGN((unsigned int)a->nla_len);
 
-	/* The padding of the last one may be left out. */
-	if (step > *len)
-		step = *len;
-	*len -= step;
+	*left -= step;
 	return (const struct nlattr *)((const char *)a + step);
 }
 
-#define ktls_for_each_attr(a, attrs, len) \
-	for ((a) = (attrs); ktls_attr_ok(a, len); \
-	     (a) = ktls_attr_next(a, &(len)))
+#define ktls_for_each_attr(a, attrs, left) \
+	for ((a) = (attrs); ktls_attr_ok(a, left); \
+	     (a) = ktls_attr_next(a, &(left)))
 
 static inline const void *ktls_attr_data(const struct nlattr *a)
 {

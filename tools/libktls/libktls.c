@@ -97,10 +97,11 @@ static int fail_request(struct ktls *k, int err, const char *what)
 /* Keeps the explanation of a refusal; @attrs are those of the answer. */
 static void keep_extack(struct ktls *k, const void *attrs, size_t len)
 {
+	ssize_t left = len;
 	const struct nlattr *a;
 	size_t n;
 
-	ktls_for_each_attr(a, attrs, len) {
+	ktls_for_each_attr(a, attrs, left) {
 		if ((a->nla_type & NLA_TYPE_MASK) != NLMSGERR_ATTR_MSG)
 			continue;
 		n = strnlen(ktls_attr_data(a), ktls_attr_len(a));
@@ -249,7 +250,7 @@ static int transact(struct ktls *k, struct nl_msg *msg, reply_fn *fn, void *arg)
 	return err;
 }
 
-static const void *attributes(const struct nlmsghdr *nlh, size_t *len)
+static const void *attributes(const struct nlmsghdr *nlh, ssize_t *len)
 {
 	if (nlh->nlmsg_len < NLMSG_HDRLEN + GENL_HDRLEN)
 		return NULL;
@@ -283,12 +284,12 @@ static bool attr_is(const struct nlattr *a, const char *s)
 
 static void find_group(const struct nlattr *nest, struct family *f)
 {
-	size_t len = ktls_attr_len(nest), in;
+	ssize_t left = ktls_attr_len(nest), in;
 	const struct nlattr *group, *a;
 	bool ours;
 	uint32_t id;
 
-	ktls_for_each_attr(group, ktls_attr_data(nest), len) {
+	ktls_for_each_attr(group, ktls_attr_data(nest), left) {
 		ours = false;
 		id = 0;
 		in = ktls_attr_len(group);
@@ -312,7 +313,7 @@ static int take_family(struct ktls *k, const struct nlmsghdr *nlh, void *arg)
 	struct family *f = arg;
 	const struct nlattr *a;
 	const void *attrs;
-	size_t len;
+	ssize_t len;
 
 	(void)k;
 	attrs = attributes(nlh, &len);
@@ -518,7 +519,7 @@ static int request(struct ktls *k, uint8_t cmd, int flags,
 static int take_module(struct ktls *k, const struct nlmsghdr *nlh, void *arg)
 {
 	const void *attrs;
-	size_t len;
+	ssize_t len;
 
 	(void)arg;
 	attrs = attributes(nlh, &len);
@@ -546,7 +547,7 @@ static int take_socket(struct ktls *k, const struct nlmsghdr *nlh, void *arg)
 {
 	const void *attrs;
 	int direction;
-	size_t len;
+	ssize_t len;
 
 	(void)arg;
 	attrs = attributes(nlh, &len);
@@ -591,7 +592,7 @@ static int each_socket(struct ktls *k, const struct nlmsghdr *nlh, void *arg)
 	struct each *each = arg;
 	const void *attrs;
 	int direction;
-	size_t len;
+	ssize_t len;
 
 	attrs = attributes(nlh, &len);
 	if (!attrs ||
@@ -606,7 +607,7 @@ static int each_totals(struct ktls *k, const struct nlmsghdr *nlh, void *arg)
 	struct each *each = arg;
 	struct ktls_totals totals;
 	const void *attrs;
-	size_t len;
+	ssize_t len;
 
 	(void)k;
 	attrs = attributes(nlh, &len);
@@ -688,7 +689,7 @@ static bool is_farewell(const struct ktls *k, const struct nlmsghdr *nlh)
 	const struct genlmsghdr *genl = NLMSG_DATA(nlh);
 	const struct nlattr *a;
 	const void *attrs;
-	size_t len;
+	ssize_t len;
 
 	attrs = attributes(nlh, &len);
 	if (!attrs || genl->cmd != CTRL_CMD_DELFAMILY)
@@ -706,7 +707,7 @@ static int take_event(struct ktls *k, const struct nlmsghdr *nlh,
 	const struct genlmsghdr *genl = NLMSG_DATA(nlh);
 	struct ktls_event event = { .socket = &k->socket };
 	const void *attrs;
-	size_t len;
+	ssize_t len;
 	int err;
 
 	if (nlh->nlmsg_type == GENL_ID_CTRL) {

@@ -15,22 +15,20 @@
 static inline bool number(const struct nlattr *a, uint64_t *value)
 {
 	const void *data = ktls_attr_data(a);
+	size_t len = ktls_attr_len(a);
 
-	switch (ktls_attr_len(a)) {
-	case sizeof(uint32_t):
+	/* The most frequent first. */
+	if (len == sizeof(uint32_t))
 		*value = *(const uint32_t *)data;
-		return true;
-	case sizeof(uint64_t):
+	else if (len == sizeof(uint64_t))
 		memcpy(value, data, sizeof(*value));
-		return true;
-	case sizeof(uint16_t):
+	else if (len == sizeof(uint16_t))
 		*value = *(const uint16_t *)data;
-		return true;
-	case sizeof(uint8_t):
+	else if (len == sizeof(uint8_t))
 		*value = *(const uint8_t *)data;
-		return true;
-	}
-	return false;
+	else
+		return false;
+	return true;
 }
 
 #define NUMBER(field)						\
@@ -66,18 +64,18 @@ static inline bool address(const struct nlattr *a, uint8_t value[16])
 /* Copies what fits; the structure was cleared, so the last byte is NUL. */
 static inline void string(const struct nlattr *a, char *value, size_t size)
 {
-	size_t len = strnlen(ktls_attr_data(a), ktls_attr_len(a));
+	size_t len = ktls_attr_len(a);
 
 	memcpy(value, ktls_attr_data(a), len < size ? len : size - 1);
 }
 
 static int parse_stream(const struct nlattr *nest, struct ktls_stream *s)
 {
-	size_t len = ktls_attr_len(nest);
+	ssize_t left = ktls_attr_len(nest);
 	const struct nlattr *a;
 	uint64_t value;
 
-	ktls_for_each_attr(a, ktls_attr_data(nest), len) {
+	ktls_for_each_attr(a, ktls_attr_data(nest), left) {
 		switch (a->nla_type & NLA_TYPE_MASK) {
 		case KTLS_A_STREAM_MODE:
 			NUMBER(s->mode);
@@ -114,18 +112,19 @@ static int parse_stream(const struct nlattr *nest, struct ktls_stream *s)
 			break;
 		}
 	}
-	return len ? -EBADMSG : 0;
+	return left > 0 ? -EBADMSG : 0;
 }
 
 int ktls_parse_socket(const void *attrs, size_t len, struct ktls_socket *s,
 		      int *direction)
 {
+	ssize_t left = len;
 	const struct nlattr *a;
 	uint64_t value;
 
 	memset(s, 0, sizeof(*s));
 	*direction = -1;
-	ktls_for_each_attr(a, attrs, len) {
+	ktls_for_each_attr(a, attrs, left) {
 		switch (a->nla_type & NLA_TYPE_MASK) {
 		case KTLS_A_SOCKET_COOKIE:
 			NUMBER(s->cookie);
@@ -189,16 +188,17 @@ int ktls_parse_socket(const void *attrs, size_t len, struct ktls_socket *s,
 			break;
 		}
 	}
-	return len ? -EBADMSG : 0;
+	return left > 0 ? -EBADMSG : 0;
 }
 
 int ktls_parse_totals(const void *attrs, size_t len, struct ktls_totals *t)
 {
+	ssize_t left = len;
 	const struct nlattr *a;
 	uint64_t value;
 
 	memset(t, 0, sizeof(*t));
-	ktls_for_each_attr(a, attrs, len) {
+	ktls_for_each_attr(a, attrs, left) {
 		switch (a->nla_type & NLA_TYPE_MASK) {
 		case KTLS_A_TOTALS_DIRECTION:
 			NUMBER(t->direction);
@@ -238,16 +238,17 @@ int ktls_parse_totals(const void *attrs, size_t len, struct ktls_totals *t)
 			break;
 		}
 	}
-	return len ? -EBADMSG : 0;
+	return left > 0 ? -EBADMSG : 0;
 }
 
 int ktls_parse_module(const void *attrs, size_t len, struct ktls_module *m)
 {
+	ssize_t left = len;
 	const struct nlattr *a;
 	uint64_t value;
 
 	memset(m, 0, sizeof(*m));
-	ktls_for_each_attr(a, attrs, len) {
+	ktls_for_each_attr(a, attrs, left) {
 		switch (a->nla_type & NLA_TYPE_MASK) {
 		case KTLS_A_MODULE_VERSION:
 			string(a, m->version, sizeof(m->version));
@@ -278,5 +279,5 @@ int ktls_parse_module(const void *attrs, size_t len, struct ktls_module *m)
 			break;
 		}
 	}
-	return len ? -EBADMSG : 0;
+	return left > 0 ? -EBADMSG : 0;
 }

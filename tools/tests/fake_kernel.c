@@ -186,7 +186,7 @@ static void put_socket(struct message *m, int i)
 static bool wants_closed(const struct nlmsghdr *nlh)
 {
 	const struct nlattr *a, *b;
-	size_t len = nlh->nlmsg_len - NLMSG_HDRLEN - GENL_HDRLEN, in;
+	ssize_t len = nlh->nlmsg_len - NLMSG_HDRLEN - GENL_HDRLEN, in;
 
 	ktls_for_each_attr(a, (const void *)((const char *)nlh + NLMSG_HDRLEN +
 					     GENL_HDRLEN), len) {
@@ -203,7 +203,7 @@ static bool wants_closed(const struct nlmsghdr *nlh)
 static uint64_t wanted_cookie(const struct nlmsghdr *nlh)
 {
 	const struct nlattr *a;
-	size_t len = nlh->nlmsg_len - NLMSG_HDRLEN - GENL_HDRLEN;
+	ssize_t len = nlh->nlmsg_len - NLMSG_HDRLEN - GENL_HDRLEN;
 	uint64_t cookie = 0;
 
 	ktls_for_each_attr(a, (const void *)((const char *)nlh + NLMSG_HDRLEN +
