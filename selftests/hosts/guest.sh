@@ -150,7 +150,7 @@ guest_verdict()
 {
 	local job=$1 console=$2 status=$3
 
-	cat "$job/qemu.log" >&2
+	grep -v 'terminating on signal' "$job/qemu.log" >&2
 	mv "$job/console.log" "$console"
 
 	if grep -E -q "$guest_splat" "$console"; then

@@ -8,12 +8,8 @@
 # is made from; not ROOT as such, as a new package there changes no kernel.
 kernel_dir()
 {
-	local key
-
-	key=$(cat "$hosts/debug.config"; declare -f kernel_build
-		basename "$1"/boot/vmlinuz-*)
-	key=$(sha256sum <<<"$key")
-	echo "$cache/kernels/debug-${key:0:12}"
+	{ cat "$hosts/debug.config"; declare -f kernel_build
+	  basename "$1"/boot/vmlinuz-*; } | cache_name kernels/debug
 }
 
 # kernel_build VERSION - runs inside the root. The working directory becomes
@@ -44,7 +40,7 @@ kernel_build()
 	cd ..
 
 	src=usr/src/linux-$release
-	mkdir -p boot usr/src
+	mkdir -p boot usr/lib usr/src
 	ln -s usr/lib lib
 	mv "linux-source-$version" "$src"
 	cp "$src/arch/x86/boot/bzImage" "boot/vmlinuz-$release"
@@ -62,35 +58,28 @@ kernel_build()
 		! -name '*.conf' ! -name '*.cmd' ! -name '*.release' \
 		! -name vmlinux -exec rm {} +
 	find "$src" -type d -empty -delete
+	rm debug.config missing unset
 }
 
+# kernel_make ROOT LAYER
 kernel_make()
 {
-	local root=$1 dir=$2 version
+	local version
 
-	version=$(basename "$root"/boot/vmlinuz-*)
+	version=$(basename "$1"/boot/vmlinuz-*)
 	version=$(cut -d. -f1,2 <<<"${version#vmlinuz-}")
-	rm -rf --one-file-system "$dir.tmp"
-	mkdir -p "$dir.tmp"
-	cp "$hosts/debug.config" "$dir.tmp/"
-	(native_net=
-	 native_run "$root" "$dir.tmp" bash -e -o pipefail -c \
-		"$(declare -f kernel_build); kernel_build $version")
-	mv "$dir.tmp" "$dir"
+	mkdir -p "$2"
+	cp "$hosts/debug.config" "$2/"
+	# It gets the source from Debian: the network stays.
+	native_net=
+	native_run "$1" "$2" bash -e -o pipefail -c \
+		"$(declare -f kernel_build); kernel_build $version"
 }
 
 # kernel_need ROOT - make its debug kernel unless the cache has it.
 kernel_need()
 {
-	local dir lock
-
-	dir=$(kernel_dir "$1")
-	[ -d "$dir" ] && return
-
-	exec {lock}>"$cache/kernel.lock"
-	flock "$lock"
-	[ -d "$dir" ] || step "$cache/log/kernel.log" \
-		'making the debug kernel (this takes minutes)' \
-		kernel_make "$1" "$dir"
-	exec {lock}>&-
+	cache_need "$(kernel_dir "$1")" \
+		'making the debug kernel, which takes a quarter of an hour' \
+		kernel_make "$1"
 }

@@ -39,7 +39,7 @@ native_run()
 	mkdir -p "$cache/mnt"
 	# bash -c, as a function does not survive unshare.
 	# shellcheck disable=SC2086 # $native_net may be empty
-	exec env -i "${environment[@]}" \
+	env -i "${environment[@]}" \
 		unshare --mount --pid --ipc --uts $native_net --fork --kill-child \
 		bash -e -c '. "$0"; native_enter "$@"' "$hosts/native.sh" \
 		"$layers" "$tree" "$cache/mnt" "$@"

@@ -2,19 +2,22 @@
 # shellcheck shell=bash
 #
 # The root of a host: a Debian release with its own kernel, headers, compiler
-# and libraries. This file and packages are its recipe, and the key of the
-# cache is their hash: change either, and every root is made anew.
+# and libraries.
 
 mirror=${KTLS_MIRROR:-http://deb.debian.org/debian}
 
-# root_dir RELEASE - where its root is, or will be.
+# root_packages - the list that packages holds, with commas
+root_packages()
+{
+	sed 's/#.*//' "$hosts/packages" | xargs | tr ' ' ,
+}
+
+# root_dir RELEASE - where its root is, or will be. A change of the recipe makes
+# every root anew.
 root_dir()
 {
-	local key
-
-	key=$(sha256sum <"$hosts/root.sh" && sha256sum <"$hosts/packages")
-	key=$(sha256sum <<<"$key$mirror")
-	echo "$cache/roots/$1-${key:0:12}"
+	{ declare -f root_make root_add_ynl; root_packages; echo "$mirror"; } |
+		cache_name "roots/$1"
 }
 
 # The generator of netlink code, the checkers and the test harness of the
@@ -47,13 +50,10 @@ root_add_ynl()
 	rm -r "$tmp"
 }
 
+# root_make RELEASE ROOT
 root_make()
 {
-	local release=$1 root=$2 include sources=("$mirror")
-
-	include=$(sed 's/#.*//' "$hosts/packages" | xargs | tr ' ' ,)
-	rm -rf --one-file-system "$root.tmp"
-	mkdir -p "${root%/*}"
+	local release=$1 root=$2 sources=("$mirror")
 
 	# Kernels are fixed there first.
 	[ "$release" = sid ] ||
@@ -62,7 +62,7 @@ root_make()
 	export hosts
 	# sid's Release file may have expired where a mirror lags behind.
 	INITRD=No mmdebstrap --mode=root --variant=apt \
-		--include="$include" \
+		--include="$(root_packages)" \
 		--aptopt='APT::Install-Recommends "false"' \
 		--aptopt='Acquire::Check-Valid-Until "false"' \
 		--dpkgopt=force-unsafe-io \
@@ -74,23 +74,11 @@ root_make()
 		--customize-hook='echo "127.0.0.1 localhost" >"$1/etc/hosts"' \
 		--customize-hook='echo "::1 localhost" >>"$1/etc/hosts"' \
 		--customize-hook='mkdir "$1/ktls"' \
-		"$release" "$root.tmp" "${sources[@]}"
-	mv "$root.tmp" "$root"
+		"$release" "$root" "${sources[@]}"
 }
 
 # root_need RELEASE - make its root unless the cache has it.
 root_need()
 {
-	local release=$1 root lock
-
-	root=$(root_dir "$release")
-	[ -d "$root" ] && return
-
-	# Two runs at once: the second waits, then finds the first one's root.
-	mkdir -p "$cache"
-	exec {lock}>"$cache/$release.lock"
-	flock "$lock"
-	[ -d "$root" ] || step "$cache/log/$release.log" \
-		"making the root of $release" root_make "$release" "$root"
-	exec {lock}>&-
+	cache_need "$(root_dir "$1")" "making the root of $1" root_make "$1"
 }
