@@ -431,9 +431,20 @@ void ktls_socket_install_begin(struct sock *sk, enum ktls_direction dir,
 {
 	struct tls_context *ctx = tls_get_ctx(sk);
 	bool tx = dir == KTLS_DIRECTION_TX;
+	struct ktls_socket *ks;
+	bool fin_sent;
+
+	/* Known from its other direction, or else what was before does not
+	 * matter: base and counter must only agree.
+	 */
+	rcu_read_lock();
+	ks = ktls_socket_lookup(ctx);
+	fin_sent = ks && READ_ONCE(ks->fin_sent);
+	rcu_read_unlock();
 
 	in->rekey = (tx ? ctx->tx_conf : ctx->rx_conf) != TLS_BASE;
-	in->wire = tx ? ktls_wire_tx(sk, ctx, false) : ktls_wire_rx(sk, ctx);
+	in->wire = tx ? ktls_wire_tx(sk, ctx, fin_sent) :
+			ktls_wire_rx(sk, ctx);
 	in->record = in->rekey ? ktls_record_number(ctx, tx) : 0;
 }
 
