@@ -183,6 +183,13 @@ static void ktls_observe_err_abort(struct ftrace_regs *fregs)
 	ktls_socket_error(KTLS_ARG(struct sock *, 0), KTLS_ARG(int, 1));
 }
 
+/* The parser gives up on what is no record, and sets the error by itself. */
+static void ktls_observe_abort_strp(struct ftrace_regs *fregs)
+{
+	ktls_socket_error(KTLS_ARG(struct tls_strparser *, 0)->sk,
+			  KTLS_ARG(int, 1));
+}
+
 /* Anything but application data (RFC 8446, B.1)? As tls_process_cmsg() will
  * read it.
  */
@@ -254,6 +261,10 @@ static struct ktls_probe ktls_observers[] = {
 		.fact		= KTLS_HOOK_ERR_ABORT,
 		.observe	= ktls_observe_err_abort,
 	}, {
+		.symbol		= "tls:tls_strp_abort_strp",
+		.fact		= KTLS_HOOK_ERR_ABORT,
+		.observe	= ktls_observe_abort_strp,
+	}, {
 		.symbol		= "tls:tls_process_cmsg",
 		.fact		= KTLS_HOOK_PROCESS_CMSG,
 		.observe	= ktls_observe_process_cmsg,
@@ -317,11 +328,13 @@ static unsigned long ktls_find(const char *symbol)
 	return addr;
 }
 
-/* Arm all of one kind that can be. */
+/* Arm all of one kind that can be. A fact is known if every function that it
+ * takes was found.
+ */
 static u32 ktls_arm(struct ftrace_ops *ops, struct ktls_probe *probes,
 		    unsigned int n)
 {
-	u32 facts = 0;
+	u32 facts = 0, lacking = 0;
 	unsigned int i;
 
 	for (i = 0; i < n; i++) {
@@ -331,12 +344,14 @@ static u32 ktls_arm(struct ftrace_ops *ops, struct ktls_probe *probes,
 		probe->addr = ktls_find(probe->symbol);
 		if (!probe->addr) {
 			pr_warn("%s: no such function\n", probe->symbol);
+			lacking |= probe->fact;
 			continue;
 		}
 		err = ftrace_set_filter_ip(ops, probe->addr, 0, 0);
 		if (err) {
 			pr_warn("%s: cannot be traced: %d\n", probe->symbol,
 				err);
+			lacking |= probe->fact;
 			probe->addr = 0;
 			continue;
 		}
@@ -344,6 +359,7 @@ static u32 ktls_arm(struct ftrace_ops *ops, struct ktls_probe *probes,
 			probe->set_original((void *)probe->addr);
 		facts |= probe->fact;
 	}
+	facts &= ~lacking;
 
 	if (facts) {
 		int err = register_ftrace_function(ops);
