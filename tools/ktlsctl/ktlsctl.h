@@ -79,6 +79,9 @@ bool parse_number(const char *s, uint64_t max, uint64_t *value);
 
 /* sockets.c: copies of what a dump brings */
 
+/* How often a table that changes while it is read is read. */
+#define READ_TRIES 5
+
 struct sockets {
 	struct ktls_socket *list;	/* by cookie */
 	size_t count;

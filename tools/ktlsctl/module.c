@@ -2,6 +2,7 @@
 /* ktlsctl module: what the module observes on this kernel. */
 #include <inttypes.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "ktlsctl.h"
 
@@ -37,6 +38,36 @@ static const char *without(uint32_t hook)
 	return "what this program is too old to know";
 }
 
+/* Their names, after a label, in lines that are not too long. */
+static void print_hooks(const char *label, uint32_t hooks)
+{
+	char unknown[NUMBER_LEN];
+	size_t column = 0, len;
+	const char *name;
+	uint32_t bit;
+
+	printf("%-13s", label);
+	if (!hooks)
+		printf(" nothing");
+	for (bit = 1; bit; bit <<= 1) {
+		if (!(hooks & bit))
+			continue;
+		name = ktls_hook_name(bit);
+		if (!name) {
+			snprintf(unknown, sizeof(unknown), "%#x", bit);
+			name = unknown;
+		}
+		len = strlen(name) + 1;
+		if (column && column + len > 66) {
+			printf("\n%-13s", "");
+			column = 0;
+		}
+		printf(" %s", name);
+		column += len;
+	}
+	putchar('\n');
+}
+
 static void print_text(const struct ktls_module *m)
 {
 	char at[TIME_LEN], ago[NUMBER_LEN];
@@ -52,20 +83,12 @@ static void print_text(const struct ktls_module *m)
 	printf("closed        %" PRIu64 " in the history, which keeps %" PRIu64
 	       "\n", m->closed, m->closed_limit);
 	printf("lost sockets  %" PRIu64 "%s\n", m->lost_sockets,
-	       m->lost_sockets ? ", for want of memory" : "");
+	       m->lost_sockets ? " for want of memory" : "");
 	printf("lost events   %" PRIu64 "%s\n", m->lost_events,
-	       m->lost_events ? ", that listeners did not read in time" : "");
-	printf("observed     ");
-	for (bit = 1; bit; bit <<= 1) {
-		name = ktls_hook_name(bit);
-		if (m->armed & bit && name)
-			printf(" %s", name);
-		else if (m->armed & bit)
-			printf(" %#x", bit);
-	}
-	printf("%s\n", m->armed ? "" : " nothing");
+	       m->lost_events ? " that listeners did not read in time" : "");
+	print_hooks("observed", m->armed);
 	if (!m->missing) {
-		printf("missing       nothing\n");
+		print_hooks("missing", 0);
 		return;
 	}
 	printf("missing\n");

@@ -255,7 +255,7 @@ static enum status resync(struct monitor *m, bool *enough)
 	} else {
 		char at[TIME_LEN];
 
-		printf("%s resync  events were lost; by the table, %zu sockets were opened and %zu closed meanwhile\n",
+		printf("%s resync  events were lost; by the table, sockets opened meanwhile: %zu, closed: %zu\n",
 		       clock_now(at), opened, closed);
 	}
 	return STATUS_OK;

@@ -5,8 +5,6 @@
 
 #include "ktlsctl.h"
 
-#define TRIES 5
-
 struct keep {
 	const struct ktls_filter *filter;
 	struct sockets *sockets;
@@ -47,7 +45,7 @@ enum status read_sockets(struct ktls *ktls, const struct ktls_filter *filter,
 	struct keep keep = { filter, sockets };
 	int tries, err;
 
-	for (tries = 0; tries < TRIES; tries++) {
+	for (tries = 0; tries < READ_TRIES; tries++) {
 		sockets->count = 0;
 		err = ktls_dump_sockets(ktls, filter, keep_socket, &keep);
 		if (err != -EAGAIN)

@@ -63,16 +63,19 @@ static enum status read_sample(struct ktls *ktls,
 			       struct sample *s)
 {
 	enum status status;
-	int err;
+	int tries, err;
 
-	do {
+	for (tries = 0; tries < READ_TRIES; tries++) {
 		s->totals_count = 0;
 		err = ktls_dump_totals(ktls, keep_totals, s);
-	} while (err == -EAGAIN);
+		if (err != -EAGAIN)
+			break;
+	}
 	s->no_totals = err == -EPERM || err == -EACCES;
 	if (err == -ENOMEM)
 		return error(STATUS_FAILED, "out of memory");
-	if (err && !s->no_totals)
+	/* In a hurry, a row may be missing; read_sockets() says so. */
+	if (err && err != -EAGAIN && !s->no_totals)
 		return error_ktls(ktls);
 	if (s->totals_count)
 		qsort(s->totals, s->totals_count, sizeof(*s->totals), by_kind);
@@ -202,7 +205,7 @@ static const struct {
 	char sign;
 	const char *text;
 } marks[] = {
-	{ '*', "adopted: it had its key before the module was loaded; counters begin with the load" },
+	{ '*', "adopted: had its key before the module was loaded; counters begin then" },
 	{ '!', "a direction had an error; for more, type: ktlsctl show ADDRESS:PORT" },
 	{ '~', "incomplete: closed before the module could read its last counters" },
 	{ '#', "truncated: closed before its last record was sent as a whole" },

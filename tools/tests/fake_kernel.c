@@ -8,6 +8,7 @@
  */
 #include <errno.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -23,6 +24,9 @@
 #define GROUP 9
 
 const char *fake_kernel;
+
+/* Events were; then socket 1 is closed and socket 6 is open. */
+static bool lost;
 
 static bool is_like(const char *word)
 {
@@ -234,9 +238,15 @@ static void dump_sockets(struct server *s, const struct nlmsghdr *to)
 		last = 1000;
 	if (is_like("empty"))
 		last = 0;
+	if (lost) {
+		first = 2;
+		last = 6;
+	}
 	if (wants_closed(to) && last)
 		first = last = 5;
 	for (i = first; i <= last; i++) {
+		if (lost && i == 5 && first != last)
+			continue;
 		if (is_like("stray") && i == 2) {
 			message_genl(&s->out, FAMILY, KTLS_CMD_SOCKET_GET,
 				     NLM_F_MULTI, to->nlmsg_seq + 1000);
@@ -391,9 +401,10 @@ ssize_t __wrap_recvmsg(int fd, struct msghdr *msg, int flags);
 
 int __wrap_ktls_connect(int netns)
 {
+	sigset_t all, before;
 	struct server *s;
 	pthread_t thread;
-	int fds[2];
+	int fds[2], err;
 
 	if (netns >= 0 && is_like("refuse-netns"))
 		return -EPERM;
@@ -404,8 +415,13 @@ int __wrap_ktls_connect(int netns)
 		return -ENOMEM;
 	s->fd = fds[1];
 	servers[fds[0]] = s;
-	if (pthread_create(&thread, NULL, serve, s))
-		return -EAGAIN;
+	/* A kernel takes no signals from those who wait for them. */
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &before);
+	err = pthread_create(&thread, NULL, serve, s);
+	pthread_sigmask(SIG_SETMASK, &before, NULL);
+	if (err)
+		return -err;
 	pthread_detach(thread);
 	return fds[0];
 }
@@ -431,8 +447,6 @@ int __wrap_ktls_join(int fd, uint32_t group)
 /* The one thing that a socket pair cannot do. */
 ssize_t __wrap_recvmsg(int fd, struct msghdr *msg, int flags)
 {
-	static bool lost;
-
 	if (is_like("lost") && flags & MSG_DONTWAIT && !lost) {
 		lost = true;
 		errno = ENOBUFS;
