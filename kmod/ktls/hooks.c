@@ -448,14 +448,16 @@ u32 ktls_hooks_missing(void)
  *
  * Those that remove sockets from the table come before those that add them.
  *
- * Return: 0, or -EOPNOTSUPP if sockets could not be removed again; nothing is
- * armed then.
+ * Return: 0, or -EOPNOTSUPP if sockets could not be let go of when they close,
+ * or not be removed again; nothing is armed then.
  */
 int ktls_hooks_arm(void)
 {
+	const u32 need = KTLS_HOOK_CLOSE | KTLS_HOOK_CTX_FREE;
+
 	ktls_armed = ktls_arm(&ktls_observer_ops, ktls_observers,
 			      ARRAY_SIZE(ktls_observers));
-	if (!(ktls_armed & KTLS_HOOK_CTX_FREE)) {
+	if ((ktls_armed & need) != need) {
 		if (ktls_armed)
 			ktls_disarm(&ktls_observer_ops);
 		ktls_armed = 0;
