@@ -213,10 +213,23 @@ static bool ktls_msg_is_control(struct msghdr *msg)
 	return control;
 }
 
+/* Will it be turned away? Once behind tls_process_cmsg(), it finds no room, and
+ * may not wait for it.
+ */
+static bool ktls_msg_refused(const struct sock *sk, const struct msghdr *msg)
+{
+	return sk->sk_err ||
+	       (!sock_sndtimeo(sk, msg->msg_flags & MSG_DONTWAIT) &&
+		!sk_stream_memory_free(sk));
+}
+
 static void ktls_observe_process_cmsg(struct ftrace_regs *fregs)
 {
-	if (ktls_msg_is_control(KTLS_ARG(struct msghdr *, 1)))
-		ktls_socket_control(KTLS_ARG(struct sock *, 0));
+	struct sock *sk = KTLS_ARG(struct sock *, 0);
+	struct msghdr *msg = KTLS_ARG(struct msghdr *, 1);
+
+	if (ktls_msg_is_control(msg) && !ktls_msg_refused(sk, msg))
+		ktls_socket_control(sk, msg_data_left(msg));
 }
 
 static struct ktls_probe ktls_wrappers[] = {

@@ -7,6 +7,7 @@
 #include <linux/sock_diag.h>
 #include <net/tcp.h>
 #include <net/tls.h>
+#include <net/tls_offload.h>
 
 #include "counters.h"
 #include "events.h"
@@ -171,6 +172,17 @@ static u64 ktls_socket_wire(const struct ktls_socket *ks, const struct sock *sk,
 	       ktls_wire_rx(sk, ctx);
 }
 
+/* Records of the latest control message that were sent, to be known from those
+ * that were numbered since. An attempt that found no room is made again.
+ */
+static u64 ktls_socket_control_sent(const struct ktls_stream *st, u64 number)
+{
+	/* Less than zero: what MSG_MORE held open has not gone yet, either. */
+	s64 since = number - st->control_number;
+
+	return clamp_t(s64, since, 0, st->control_left);
+}
+
 /* Counters of an open socket, whose lock the caller holds. */
 static void ktls_socket_read_open(const struct ktls_socket *ks,
 				  const struct sock *sk,
@@ -202,9 +214,8 @@ static void ktls_socket_read_open(const struct ktls_socket *ks,
 		r->stream[dir].key_records = number - st->record_first;
 		r->stream[dir].wire = ktls_socket_wire(ks, sk, ctx, dir) -
 				      st->wire_base;
-		r->stream[dir].control = st->control;
-		if (st->control_pending && number != st->control_number)
-			r->stream[dir].control++;
+		r->stream[dir].control = st->control +
+					 ktls_socket_control_sent(st, number);
 	}
 }
 
@@ -410,14 +421,10 @@ static void ktls_socket_set_protocol(struct ktls_socket *ks,
 	ks->overhead = ctx->prot_info.overhead_size;
 }
 
-/* A control message is known to be sent once the record that it began was
- * numbered; an attempt that found no room is made again.
- */
 static void ktls_socket_settle_control(struct ktls_stream *st, u64 number)
 {
-	if (st->control_pending && number != st->control_number)
-		st->control++;
-	st->control_pending = false;
+	st->control += ktls_socket_control_sent(st, number);
+	st->control_left = 0;
 }
 
 /**
@@ -575,8 +582,9 @@ void ktls_socket_adopt(struct sock *sk)
 /**
  * ktls_socket_control() - a control message is about to be sent
  * @sk: socket, locked
+ * @len: its length
  */
-void ktls_socket_control(struct sock *sk)
+void ktls_socket_control(struct sock *sk, size_t len)
 {
 	struct tls_context *ctx = tls_get_ctx(sk);
 	struct ktls_socket *ks;
@@ -597,7 +605,7 @@ void ktls_socket_control(struct sock *sk)
 	ktls_socket_settle_control(st, number);
 	/* A record that MSG_MORE holds open goes first. */
 	st->control_number = number + ctx->pending_open_record_frags;
-	st->control_pending = true;
+	st->control_left = DIV_ROUND_UP(len, tls_tx_max_payload(ctx));
 	spin_unlock_bh(&ks->lock);
 out:
 	rcu_read_unlock();

@@ -63,10 +63,11 @@ struct ktls_net *ktls_net(const struct net *net);
  * @wire: once closed, bytes on the wire
  * @control: control records known to be sent
  * @control_number: number of the record that the last control message began
+ * @control_left: records that this message makes, as far as they are not in
+ *	@control
  * @rekeys: keys after the first
  * @last_error: positive errno
  * @mode: &enum ktls_mode
- * @control_pending: @control_number was not seen sent yet
  *
  * Written under the socket lock; @last_error anywhere.
  */
@@ -79,10 +80,10 @@ struct ktls_stream {
 	u64 wire;
 	u64 control;
 	u64 control_number;
+	u64 control_left;
 	u32 rekeys;
 	u32 last_error;
 	u8 mode;
-	bool control_pending;
 };
 
 /**
@@ -202,7 +203,7 @@ void ktls_socket_install_end(struct sock *sk, enum ktls_direction dir,
 			     const struct ktls_install *in);
 void ktls_socket_install_undo(struct sock *sk, enum ktls_direction dir);
 void ktls_socket_adopt(struct sock *sk);
-void ktls_socket_control(struct sock *sk);
+void ktls_socket_control(struct sock *sk, size_t len);
 /* Any context. */
 void ktls_socket_error(struct sock *sk, int err);
 void ktls_socket_rekey_failed(struct ktls_socket *ks, enum ktls_direction dir,

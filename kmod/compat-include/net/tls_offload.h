@@ -30,4 +30,11 @@
 #define TLS_SET_DEVICE_OFFLOAD_ARGS	sk
 #endif
 
+/* Goes with 6.12: records were of one size. */
+#ifdef TLS_TX_MAX_PAYLOAD_LEN
+#define tls_tx_max_payload(ctx)		((ctx)->tx_max_payload_len)
+#else
+#define tls_tx_max_payload(ctx)		TLS_MAX_PAYLOAD_SIZE
+#endif
+
 #endif /* _KTLS_COMPAT_NET_TLS_OFFLOAD_H */
