@@ -632,8 +632,9 @@ void ktls_socket_error(struct sock *sk, int err)
 		if (err == -EBADMSG || err == -EMSGSIZE || err == -EINVAL ||
 		    ks->stream[KTLS_DIRECTION_TX].mode == KTLS_MODE_NONE)
 			dir = KTLS_DIRECTION_RX;
-		WRITE_ONCE(ks->stream[dir].last_error, -err);
-		ktls_events_queue(ks, KTLS_EVENT_ERROR_TX + dir);
+		/* It is said again to everybody who asks the socket again. */
+		if (xchg(&ks->stream[dir].last_error, -err) != -err)
+			ktls_events_queue(ks, KTLS_EVENT_ERROR_TX + dir);
 	}
 	rcu_read_unlock();
 }
