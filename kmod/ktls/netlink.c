@@ -198,10 +198,10 @@ void ktls_netlink_notify(struct ktls_socket *ks, u8 cmd, int dir)
 		goto lost;
 	}
 
-	/* -ESRCH: the last listener left. */
+	/* -ESRCH: nobody got it, for want of listeners or of room. */
 	err = genlmsg_multicast_netns(&ktls_family, kn->net, skb, 0,
 				      KTLS_NLGRP_SOCKETS, GFP_KERNEL);
-	if (!err || err == -ESRCH)
+	if (!err || (err == -ESRCH && !ktls_netlink_has_listeners(kn)))
 		return;
 lost:
 	atomic64_inc(&kn->lost_events);

@@ -652,7 +652,7 @@ int ktls_dump_totals(struct ktls *k, ktls_totals_fn *fn, void *arg)
 
 int ktls_subscribe(struct ktls *k)
 {
-	const int size = EVENT_BUFFER;
+	const int size = EVENT_BUFFER, on = 1;
 	int fd, err;
 
 	err = usable(k);
@@ -665,6 +665,8 @@ int ktls_subscribe(struct ktls *k)
 		return fail_request(k, fd, "connect to netlink");
 	if (setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, &size, sizeof(size)))
 		setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &size, sizeof(size));
+	/* The module is to count what finds no room here. */
+	setsockopt(fd, SOL_NETLINK, NETLINK_BROADCAST_ERROR, &on, sizeof(on));
 	/* The second tells of the module's end; it is open to everybody. */
 	err = k->group ? ktls_join(fd, k->group) : -EOPNOTSUPP;
 	if (!err)
