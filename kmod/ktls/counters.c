@@ -5,6 +5,7 @@
 #include <linux/unaligned.h>
 #include <net/tcp.h>
 #include <net/tls.h>
+#include <net/tls_offload.h>
 
 #include "counters.h"
 
@@ -27,17 +28,89 @@ static bool ktls_fin_sent(const struct sock *sk, bool fin_sent)
 	}
 }
 
-/* Bytes of an encrypted record that TCP had no room for yet. */
-static u64 ktls_unsent(const struct tls_context *ctx)
+static u64 ktls_sg_bytes(const struct scatterlist *sg)
 {
-	const struct scatterlist *sg = ctx->partially_sent_record;
 	u64 len = 0;
 
-	if (!sg)
-		return 0;
 	for (; sg; sg = sg_next((struct scatterlist *)sg))
 		len += sg->length;
-	return len - ctx->partially_sent_offset;
+
+	return len;
+}
+
+static const struct sk_buff *ktls_queue_tail(const struct sock *sk)
+{
+	const struct sk_buff *skb = tcp_write_queue_tail(sk);
+
+	return skb ?: tcp_rtx_queue_tail(sk);
+}
+
+/* Is a task inside tls_push_sg(), where it may sleep without the lock? */
+static bool ktls_pushing(const struct tls_context *ctx)
+{
+	return ctx->tx_conf == TLS_SW && ctx->splicing_pages &&
+	       !ctx->partially_sent_record;
+}
+
+/* How much of a record is in TCP's queue, when a task in tls_push_sg() waits for
+ * room and alone knows how far it got: the queue ends with the record's own
+ * pages.
+ */
+static u64 ktls_pushed(const struct sock *sk, const struct sk_msg *msg)
+{
+	const struct scatterlist *sg = &msg->sg.data[msg->sg.curr];
+	const struct sk_buff *skb = ktls_queue_tail(sk);
+	const skb_frag_t *frag;
+	phys_addr_t end;
+	u64 pushed = 0;
+
+	if (!skb || !skb_shinfo(skb)->nr_frags)
+		return 0;
+
+	frag = &skb_shinfo(skb)->frags[skb_shinfo(skb)->nr_frags - 1];
+	end = page_to_phys(skb_frag_page(frag)) + skb_frag_off(frag) +
+	      skb_frag_size(frag);
+
+	for (; sg; sg = sg_next((struct scatterlist *)sg)) {
+		phys_addr_t start = sg_phys((struct scatterlist *)sg);
+
+		if (end > start && end <= start + sg->length)
+			return pushed + end - start;
+		pushed += sg->length;
+	}
+
+	return 0;
+}
+
+/* Bytes of encrypted records that TCP had no room for yet. */
+static u64 ktls_unsent(const struct sock *sk, const struct tls_context *ctx)
+{
+	const struct scatterlist *partial = ctx->partially_sent_record;
+	const struct list_head *records;
+	const struct tls_rec *rec;
+	u64 len = 0;
+
+	if (ctx->tx_conf != TLS_SW)
+		return partial ? ktls_sg_bytes(partial) -
+				 ctx->partially_sent_offset : 0;
+
+	records = &tls_sw_ctx_tx(ctx)->tx_list;
+	if (list_empty(records))
+		return 0;
+
+	/* Those behind the first wait as a whole. */
+	rec = list_first_entry(records, struct tls_rec, list);
+	if (partial)
+		len = ktls_sg_bytes(partial) - ctx->partially_sent_offset;
+	else if (ktls_pushing(ctx))
+		len = rec->msg_encrypted.sg.size -
+		      ktls_pushed(sk, &rec->msg_encrypted);
+	else
+		len = rec->msg_encrypted.sg.size;
+	list_for_each_entry_continue(rec, records, list)
+		len += rec->msg_encrypted.sg.size;
+
+	return len;
 }
 
 /**
@@ -55,7 +128,20 @@ u64 ktls_wire_tx(const struct sock *sk, const struct tls_context *ctx,
 	const struct tcp_sock *tp = tcp_sk(sk);
 
 	return tp->bytes_acked + (tp->write_seq - tp->snd_una) +
-	       ktls_unsent(ctx) - ktls_fin_sent(sk, fin_sent);
+	       ktls_unsent(sk, ctx) - ktls_fin_sent(sk, fin_sent);
+}
+
+/**
+ * ktls_wire_tx_known() - can ktls_wire_tx() tell?
+ * @sk: socket, locked
+ * @ctx: its TLS context
+ *
+ * A task that was waiting for room has it, for all was acknowledged, but did
+ * not run yet: nothing in the queue says how much of its record went.
+ */
+bool ktls_wire_tx_known(const struct sock *sk, const struct tls_context *ctx)
+{
+	return !ktls_pushing(ctx) || ktls_queue_tail(sk);
 }
 
 /**

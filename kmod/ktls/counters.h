@@ -15,6 +15,7 @@ struct tls_context;
  */
 u64 ktls_wire_tx(const struct sock *sk, const struct tls_context *ctx,
 		 bool fin_sent);
+bool ktls_wire_tx_known(const struct sock *sk, const struct tls_context *ctx);
 u64 ktls_wire_rx(const struct sock *sk, const struct tls_context *ctx);
 u64 ktls_record_number(const struct tls_context *ctx, bool tx);
 

@@ -2,6 +2,7 @@
 /* The table of kTLS sockets: from the first key to the close, and after it. */
 
 #include <linux/cgroup.h>
+#include <linux/delay.h>
 #include <linux/rhashtable.h>
 #include <linux/slab.h>
 #include <linux/sock_diag.h>
@@ -12,6 +13,9 @@
 #include "counters.h"
 #include "events.h"
 #include "sockets.h"
+
+/* A task that has room to send needs only a processor: wait that long for it. */
+#define KTLS_READ_RETRIES	20
 
 /* Open sockets of all namespaces by their TLS context, which every place in
  * tls.ko knows, also the last one of all, where the socket may be gone.
@@ -236,6 +240,30 @@ static void ktls_socket_read_closed(const struct ktls_socket *ks,
 	}
 }
 
+/* False if it is worth while to try again in a moment. */
+static bool ktls_socket_try_read(struct ktls_socket *ks, struct sock *sk,
+				 struct ktls_reading *r)
+{
+	bool slow = lock_sock_fast(sk), known = true;
+
+	/* A close that began meanwhile left its mark before it took the lock;
+	 * one that has not begun waits for the lock.
+	 */
+	spin_lock_bh(&ks->lock);
+	memset(r, 0, sizeof(*r));
+	r->flags = ks->flags;
+	if (ks->sk) {
+		ktls_socket_read_open(ks, sk, r);
+		known = ktls_wire_tx_known(sk, tls_get_ctx(sk));
+	} else {
+		ktls_socket_read_closed(ks, r);
+	}
+	spin_unlock_bh(&ks->lock);
+	unlock_sock_fast(sk, slow);
+
+	return known;
+}
+
 /**
  * ktls_socket_read() - the counters of a socket at this moment
  * @ks: socket, open or closed
@@ -260,20 +288,10 @@ void ktls_socket_read(struct ktls_socket *ks, struct ktls_reading *r)
 	spin_unlock_bh(&ks->lock);
 
 	if (sk) {
-		bool slow = lock_sock_fast(sk);
+		unsigned int patience = KTLS_READ_RETRIES;
 
-		/* A close that began meanwhile left its mark before it took the
-		 * lock; one that has not begun waits for the lock.
-		 */
-		spin_lock_bh(&ks->lock);
-		if (ks->sk) {
-			ktls_socket_read_open(ks, sk, r);
-		} else {
-			r->flags = ks->flags;
-			ktls_socket_read_closed(ks, r);
-		}
-		spin_unlock_bh(&ks->lock);
-		unlock_sock_fast(sk, slow);
+		while (!ktls_socket_try_read(ks, sk, r) && patience--)
+			usleep_range(100, 1000);
 		sock_put(sk);
 	}
 

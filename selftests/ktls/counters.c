@@ -981,6 +981,77 @@ TEST_F(tls, stuck_writer_many_records)
 	stuck_writer(TEST_PASS, &opts, 700);
 }
 
+struct blocked_send {
+	pthread_t thread;
+	int fd;
+	size_t len;
+	ssize_t sent;
+};
+
+static void *blocked_send(void *arg)
+{
+	struct blocked_send *b = arg;
+
+	b->sent = send(b->fd, buffer, b->len, MSG_NOSIGNAL);
+
+	return NULL;
+}
+
+/* A task that sleeps in send() is somewhere within a record. */
+static void blocked_writer(TEST_ARGS, const struct connect_opts *opts, int step)
+{
+	struct blocked_send b = { .len = 200000 };
+	struct timespec nap = { .tv_nsec = 1000000 };
+	struct ktls_socket socket;
+	unsigned int i, partial = 0;
+
+	link_up(TEST_PASS, opts);
+	secure(TEST_PASS);
+	relay_may_read(self->relay, CLIENT, 0);
+	b.fd = self->fd[CLIENT];
+	ASSERT_EQ(0, pthread_create(&b.thread, NULL, blocked_send, &b));
+
+	for (i = 0; i < 100; i++) {
+		struct want want = {};
+
+		nanosleep(&nap, NULL);
+		socket = look(TEST_PASS, CLIENT);
+		/* Full ones, until the last. */
+		want.records = socket.tx.records;
+		want.key_records = want.records;
+		want.payload = want.records * MAX_RECORD;
+		if (want.payload > b.len)
+			want.payload = b.len;
+		partial += want.payload < b.len;
+		check_stream(TEST_PASS, "TX", CLIENT, &socket.tx, &want);
+		relay_may_read(self->relay, CLIENT, step);
+	}
+	EXPECT_LT(10, partial);
+
+	relay_may_read(self->relay, CLIENT, RELAY_ALL);
+	pthread_join(b.thread, NULL);
+	ASSERT_EQ(b.len, b.sent);
+	model_send(&self->way[CLIENT], b.len, false);
+	check_tx(TEST_PASS, CLIENT);
+	take_all(TEST_PASS, SERVER);
+	check_all(TEST_PASS);
+}
+
+TEST_F(tls, blocked_writer)
+{
+	blocked_writer(TEST_PASS, &small_buffers, 1500);
+}
+
+TEST_F(tls, blocked_writer_small_segments)
+{
+	const struct connect_opts opts = {
+		.sndbuf = 20000,
+		.rcvbuf = 2048,
+	};
+
+	blocked_writer(TEST_PASS, &opts, 700);
+}
+
 /* A receive buffer smaller than a record: the TLS parser copies the record out
  * of TCP's queue as it comes.
  */

@@ -1,15 +1,29 @@
 /* SPDX-License-Identifier: GPL-2.0 */
-/* Parameters of the functions of net/tls/tls.h that are hooked; that header is
- * private to the in-tree module, and not shipped with a distribution's headers.
+/* What is needed of net/tls/tls.h: that header is private to the in-tree module,
+ * and not shipped with a distribution's headers.
  */
 #ifndef _KTLS_COMPAT_NET_TLS_OFFLOAD_H
 #define _KTLS_COMPAT_NET_TLS_OFFLOAD_H
 
+#include <linux/skmsg.h>
 #include <linux/version.h>
 #include <net/tls.h>
 
+/* How a record to be sent begins, since 4.20. Only the kernel makes one. */
+struct tls_rec {
+	struct list_head list;
+	int tx_ready;
+	int tx_flags;
+
+	struct sk_msg msg_plaintext;
+	struct sk_msg msg_encrypted;
+};
+
+/* Parameters of the functions that are hooked. */
+
 #if LINUX_VERSION_CODE < KERNEL_VERSION(6, 7, 0)
 /* Goes with 6.1. */
+#define splicing_pages			in_tcp_sendpages
 #define TLS_SET_SW_OFFLOAD_PARAMS \
 	struct sock *sk, struct tls_context *ctx, int tx
 #define TLS_SET_SW_OFFLOAD_ARGS		sk, ctx, tx
