@@ -3,6 +3,8 @@
 
 #include <linux/cgroup.h>
 #include <linux/delay.h>
+#include <linux/fs.h>
+#include <linux/net.h>
 #include <linux/rhashtable.h>
 #include <linux/slab.h>
 #include <linux/sock_diag.h>
@@ -555,9 +557,23 @@ static enum ktls_mode ktls_mode_of(unsigned int conf)
 	}
 }
 
+/* Is its close still to come? It begins after the last reference to the file
+ * is gone; then it may have passed the hook already, and wait for the socket
+ * lock. What has no file is closed by a kernel that asks nobody.
+ */
+static bool ktls_socket_in_use(const struct sock *sk)
+{
+	const struct socket *sock = sk->sk_socket;
+
+	return sock && sock->file && file_count(sock->file);
+}
+
 /**
  * ktls_socket_adopt() - take in a socket that got its key unseen
  * @sk: socket, locked
+ *
+ * One whose close the module may not see is left alone: there would be nobody
+ * to take its pointer back.
  */
 void ktls_socket_adopt(struct sock *sk)
 {
@@ -565,8 +581,7 @@ void ktls_socket_adopt(struct sock *sk)
 	enum ktls_direction dir;
 	struct ktls_socket *ks;
 
-	/* On its way out, or without a key. */
-	if (!ctx || !sk->sk_socket || sk->sk_prot == ctx->sk_proto ||
+	if (!ctx || !ktls_socket_in_use(sk) ||
 	    (ctx->tx_conf == TLS_BASE && ctx->rx_conf == TLS_BASE))
 		return;
 
