@@ -475,6 +475,51 @@ void ktls_socket_install_begin(struct sock *sk, enum ktls_direction dir,
 	in->record = in->rekey ? ktls_record_number(ctx, tx) : 0;
 }
 
+static enum ktls_mode ktls_mode_of(unsigned int conf)
+{
+	switch (conf) {
+	case TLS_SW:
+		return KTLS_MODE_SW;
+	case TLS_HW:
+		return KTLS_MODE_HW;
+	default:
+		return KTLS_MODE_NONE;
+	}
+}
+
+/* Into the table, with the keys that came unseen, if there are any. Caller holds
+ * the socket lock, and gets a reference.
+ */
+static struct ktls_socket *ktls_socket_take_in(struct sock *sk,
+					       struct tls_context *ctx)
+{
+	bool adopted = ctx->tx_conf != TLS_BASE || ctx->rx_conf != TLS_BASE;
+	enum ktls_direction dir;
+	struct ktls_socket *ks;
+
+	ks = ktls_socket_create(sk, ctx,
+				adopted ? KTLS_SOCKET_FLAGS_ADOPTED : 0);
+	if (!ks || !adopted)
+		return ks;
+
+	spin_lock_bh(&ks->lock);
+	ktls_socket_set_protocol(ks, ctx);
+	for (dir = 0; dir < KTLS_DIRECTIONS; dir++) {
+		bool tx = dir == KTLS_DIRECTION_TX;
+		struct ktls_stream *st = &ks->stream[dir];
+
+		st->mode = ktls_mode_of(tx ? ctx->tx_conf : ctx->rx_conf);
+		if (st->mode == KTLS_MODE_NONE)
+			continue;
+		st->wire_base = ktls_socket_wire(ks, sk, ctx, dir);
+		st->record_base = ktls_record_number(ctx, tx);
+		st->record_first = ktls_first_record_number(ctx, tx);
+	}
+	spin_unlock_bh(&ks->lock);
+
+	return ks;
+}
+
 /**
  * ktls_socket_install_end() - a key was installed
  * @sk: socket, locked
@@ -496,7 +541,7 @@ void ktls_socket_install_end(struct sock *sk, enum ktls_direction dir,
 		/* Not seen when it began: what it sent so far is not known. */
 		if (in->rekey)
 			return;
-		ks = ktls_socket_create(sk, ctx, 0);
+		ks = ktls_socket_take_in(sk, ctx);
 		if (!ks)
 			return;
 	}
@@ -545,18 +590,6 @@ void ktls_socket_install_undo(struct sock *sk, enum ktls_direction dir)
 	ktls_socket_put(ks);
 }
 
-static enum ktls_mode ktls_mode_of(unsigned int conf)
-{
-	switch (conf) {
-	case TLS_SW:
-		return KTLS_MODE_SW;
-	case TLS_HW:
-		return KTLS_MODE_HW;
-	default:
-		return KTLS_MODE_NONE;
-	}
-}
-
 /* Is its close still to come? It begins after the last reference to the file
  * is gone; then it may have passed the hook already, and wait for the socket
  * lock. What has no file is closed by a kernel that asks nobody.
@@ -578,7 +611,6 @@ static bool ktls_socket_in_use(const struct sock *sk)
 void ktls_socket_adopt(struct sock *sk)
 {
 	struct tls_context *ctx = tls_get_ctx(sk);
-	enum ktls_direction dir;
 	struct ktls_socket *ks;
 
 	if (!ctx || !ktls_socket_in_use(sk) ||
@@ -591,25 +623,9 @@ void ktls_socket_adopt(struct sock *sk)
 		return;
 	}
 
-	ks = ktls_socket_create(sk, ctx, KTLS_SOCKET_FLAGS_ADOPTED);
-	if (!ks)
-		return;
-
-	spin_lock_bh(&ks->lock);
-	ktls_socket_set_protocol(ks, ctx);
-	for (dir = 0; dir < KTLS_DIRECTIONS; dir++) {
-		bool tx = dir == KTLS_DIRECTION_TX;
-		struct ktls_stream *st = &ks->stream[dir];
-
-		st->mode = ktls_mode_of(tx ? ctx->tx_conf : ctx->rx_conf);
-		if (st->mode == KTLS_MODE_NONE)
-			continue;
-		st->wire_base = ktls_socket_wire(ks, sk, ctx, dir);
-		st->record_base = ktls_record_number(ctx, tx);
-		st->record_first = ktls_first_record_number(ctx, tx);
-	}
-	spin_unlock_bh(&ks->lock);
-	ktls_socket_put(ks);
+	ks = ktls_socket_take_in(sk, ctx);
+	if (ks)
+		ktls_socket_put(ks);
 }
 
 /**
