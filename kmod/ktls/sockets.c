@@ -813,6 +813,8 @@ static void ktls_socket_unlink(struct ktls_socket *ks,
 		return;
 	}
 	ks->unlinked = true;
+	/* Before the context can be freed, and another have its address. */
+	rhashtable_remove_fast(&ktls_table, &ks->node, ktls_table_params);
 	if (last) {
 		struct ktls_socket **slot;
 
@@ -824,7 +826,6 @@ static void ktls_socket_unlink(struct ktls_socket *ks,
 	spin_unlock_bh(&kn->lock);
 
 	xa_erase_bh(&kn->open, ks->cookie);
-	rhashtable_remove_fast(&ktls_table, &ks->node, ktls_table_params);
 	atomic_dec(&kn->n_open);
 	if (forgotten)
 		ktls_socket_put(forgotten);
