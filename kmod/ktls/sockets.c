@@ -231,7 +231,9 @@ static void ktls_socket_read_closed(const struct ktls_socket *ks,
 {
 	enum ktls_direction dir;
 
-	r->flags |= KTLS_SOCKET_FLAGS_CLOSED;
+	/* While it lingers it is still among the open ones. */
+	if (ks->close_time)
+		r->flags |= KTLS_SOCKET_FLAGS_CLOSED;
 	for (dir = 0; dir < KTLS_DIRECTIONS; dir++) {
 		const struct ktls_stream *st = &ks->stream[dir];
 
