@@ -31,6 +31,7 @@
  * @wrapper: called instead of it, or NULL
  * @observe: called before it, or NULL
  * @set_original: tells the wrapper what to call
+ * @kp: asks for the address
  * @addr: where ftrace finds it, 0 if it was not found
  */
 struct ktls_probe {
@@ -39,6 +40,7 @@ struct ktls_probe {
 	void *wrapper;
 	void (*observe)(struct ftrace_regs *fregs);
 	void (*set_original)(void *addr);
+	struct kprobe kp;
 	unsigned long addr;
 };
 
@@ -284,6 +286,11 @@ static struct ktls_probe ktls_observers[] = {
 	},
 };
 
+/* Most of either kind. */
+#define KTLS_PROBES_MAX		8
+static_assert(ARRAY_SIZE(ktls_wrappers) <= KTLS_PROBES_MAX);
+static_assert(ARRAY_SIZE(ktls_observers) <= KTLS_PROBES_MAX);
+
 static void notrace ktls_redirect(unsigned long ip, unsigned long parent_ip,
 				  struct ftrace_ops *ops,
 				  struct ftrace_regs *fregs)
@@ -323,22 +330,25 @@ static struct ftrace_ops ktls_observer_ops = {
 };
 
 /* kprobes knows how to find a function of a module by name; the probe itself is
- * never armed.
+ * never armed. All of them go at once, as that takes a grace period.
  */
-static unsigned long ktls_find(const char *symbol)
+static void ktls_find(struct ktls_probe *probes, unsigned int n)
 {
-	struct kprobe kp = {
-		.symbol_name = symbol,
-		.flags = KPROBE_FLAG_DISABLED,
-	};
-	unsigned long addr;
+	struct kprobe *found[KTLS_PROBES_MAX];
+	unsigned int i, n_found = 0;
 
-	if (register_kprobe(&kp))
-		return 0;
-	addr = (unsigned long)kp.addr;
-	unregister_kprobe(&kp);
+	for (i = 0; i < n; i++) {
+		struct kprobe *kp = &probes[i].kp;
 
-	return addr;
+		kp->symbol_name = probes[i].symbol;
+		kp->flags = KPROBE_FLAG_DISABLED;
+		if (register_kprobe(kp))
+			continue;
+		probes[i].addr = (unsigned long)kp->addr;
+		found[n_found++] = kp;
+	}
+	if (n_found)
+		unregister_kprobes(found, n_found);
 }
 
 /* Arm all of one kind that can be. A fact is known if every function that it
@@ -350,11 +360,11 @@ static u32 ktls_arm(struct ftrace_ops *ops, struct ktls_probe *probes,
 	u32 facts = 0, lacking = 0;
 	unsigned int i;
 
+	ktls_find(probes, n);
 	for (i = 0; i < n; i++) {
 		struct ktls_probe *probe = &probes[i];
 		int err;
 
-		probe->addr = ktls_find(probe->symbol);
 		if (!probe->addr) {
 			pr_warn("%s: no such function\n", probe->symbol);
 			lacking |= probe->fact;
