@@ -22,10 +22,9 @@ static const char *without(uint32_t hook)
 		return "sockets whose device receives";
 	case KTLS_HOOK_SETSOCKOPT:
 		return "keys that were refused";
-	case KTLS_HOOK_CLOSE:
-		return "the last records of closed sockets";
 	case KTLS_HOOK_FREE_CTX_TX:
 		return "the last transmitted bytes of closed sockets";
+	case KTLS_HOOK_CLOSE:
 	case KTLS_HOOK_CTX_FREE:
 		return "everything: there is no table of sockets";
 	case KTLS_HOOK_ERR_ABORT:

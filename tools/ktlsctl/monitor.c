@@ -156,8 +156,12 @@ static void print_event(const struct ktls_event *e, bool missed)
 		print_error(&s->rx);
 		break;
 	case KTLS_CMD_SOCKET_REKEY_NTF:
-		printf(" key %" PRIu64, (uint64_t)t->rekeys + 1);
-		/* fallthrough */
+		if (t->last_error)
+			printf(" refused");
+		else
+			printf(" key %" PRIu64, (uint64_t)t->rekeys + 1);
+		print_error(t);
+		break;
 	case KTLS_CMD_SOCKET_ERROR_NTF:
 		print_error(t);
 		break;

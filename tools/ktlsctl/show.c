@@ -263,10 +263,10 @@ static void print_stream(const struct ktls_socket *s, bool tx,
 	if (tx && module && module->missing & KTLS_HOOK_PROCESS_CMSG)
 		line("control", "not observed on this kernel");
 	else if (tx)
-		line("control", "%s of the records, made by user space",
+		line("control", "%s (alerts and the like, made by user space)",
 		     both(b, format_count, t->control_records));
 	line("rekeys", "%u", t->rekeys);
-	line("key records", "%s since it was installed",
+	line("key records", "%s since the current key was installed",
 	     both(b, format_count, t->key_records));
 	if (t->last_error) {
 		name = strerrorname_np(t->last_error);

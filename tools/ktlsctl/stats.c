@@ -371,7 +371,8 @@ static void print_nothing(struct ktls *ktls, const struct sample *now,
 	uint64_t closed = 0, open = 0;
 
 	if (!ktls_get_module(ktls, &module)) {
-		if (module->missing & KTLS_HOOK_CTX_FREE) {
+		if (module->missing &
+		    (KTLS_HOOK_CLOSE | KTLS_HOOK_CTX_FREE)) {
 			printf("The module could not be armed on this kernel; for more, type: ktlsctl module\n");
 			return;
 		}
