@@ -13,8 +13,11 @@ machine_missing()
 		cpio			cpio
 		flock			util-linux
 		git			git
+		hostname		hostname
+		ip			iproute2
 		mmdebstrap		mmdebstrap
 		modprobe		kmod
+		mount			mount
 		qemu-system-x86_64	qemu-system-x86
 		rsync			rsync
 		xz			xz-utils
