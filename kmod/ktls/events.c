@@ -19,6 +19,7 @@ static LIST_HEAD(ktls_events_list);
 static unsigned int ktls_events_waiting;
 static DEFINE_SPINLOCK(ktls_events_lock);
 static DECLARE_WORK(ktls_events_worker, ktls_events_work);
+static struct workqueue_struct *ktls_events_wq;
 static bool ktls_events_stopped;
 
 static const u8 ktls_event_cmd[KTLS_EVENTS] = {
@@ -96,7 +97,7 @@ void ktls_events_queue(struct ktls_socket *ks, enum ktls_event event)
 		clear_bit(event, &ks->events);
 		atomic64_inc(&ks->kn->lost_events);
 	} else {
-		queue_work(system_unbound_wq, &ktls_events_worker);
+		queue_work(ktls_events_wq, &ktls_events_worker);
 	}
 }
 
@@ -129,7 +130,7 @@ static void ktls_events_work(struct work_struct *work)
  */
 void ktls_events_flush(void)
 {
-	flush_work(&ktls_events_worker);
+	flush_workqueue(ktls_events_wq);
 }
 
 /**
@@ -143,4 +144,17 @@ void ktls_events_stop(void)
 	/* Those who queue cannot be preempted. */
 	synchronize_rcu();
 	ktls_events_flush();
+}
+
+int __init ktls_events_init(void)
+{
+	/* The worker waits for sockets that are busy; nobody else shall. */
+	ktls_events_wq = alloc_workqueue("ktls", WQ_UNBOUND, 1);
+
+	return ktls_events_wq ? 0 : -ENOMEM;
+}
+
+void ktls_events_exit(void)
+{
+	destroy_workqueue(ktls_events_wq);
 }

@@ -30,4 +30,7 @@ void ktls_events_queue(struct ktls_socket *ks, enum ktls_event event);
 void ktls_events_flush(void);
 void ktls_events_stop(void);
 
+int ktls_events_init(void);
+void ktls_events_exit(void);
+
 #endif /* _KTLS_EVENTS_H */

@@ -84,9 +84,12 @@ static int __init ktls_init(void)
 	}
 	ktls_load_time = ktime_get_real_ns();
 
-	err = ktls_sockets_init();
+	err = ktls_events_init();
 	if (err)
 		goto unpin;
+	err = ktls_sockets_init();
+	if (err)
+		goto events;
 	err = register_pernet_subsys(&ktls_net_ops);
 	if (err)
 		goto sockets;
@@ -112,6 +115,8 @@ pernet:
 	unregister_pernet_subsys(&ktls_net_ops);
 sockets:
 	ktls_sockets_exit();
+events:
+	ktls_events_exit();
 unpin:
 	ktls_unpin_tls();
 	return err;
@@ -128,6 +133,7 @@ static void __exit ktls_exit(void)
 	ktls_hooks_disarm_removers();
 	unregister_pernet_subsys(&ktls_net_ops);
 	ktls_sockets_exit();
+	ktls_events_exit();
 	ktls_unpin_tls();
 }
 

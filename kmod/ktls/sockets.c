@@ -557,6 +557,7 @@ void ktls_socket_install_end(struct sock *sk, enum ktls_direction dir,
 		ktls_socket_settle_control(st, in->record);
 		st->records += in->record - st->record_base;
 		st->rekeys++;
+		st->last_error = 0;
 	} else {
 		st->wire_base = in->wire;
 		st->mode = mode;

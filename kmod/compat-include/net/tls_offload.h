@@ -45,10 +45,13 @@ struct tls_rec {
 #endif
 
 /* Goes with 6.12: records were of one size. */
+static inline size_t tls_tx_max_payload(const struct tls_context *ctx)
+{
 #ifdef TLS_TX_MAX_PAYLOAD_LEN
-#define tls_tx_max_payload(ctx)		((ctx)->tx_max_payload_len)
+	return ctx->tx_max_payload_len;
 #else
-#define tls_tx_max_payload(ctx)		TLS_MAX_PAYLOAD_SIZE
+	return TLS_MAX_PAYLOAD_SIZE;
 #endif
+}
 
 #endif /* _KTLS_COMPAT_NET_TLS_OFFLOAD_H */
