@@ -630,6 +630,8 @@ static void learn_records(TEST_ARGS, int w, size_t len)
 	struct records seen;
 
 	way->accepted += len;
+	len += way->open;
+	way->open = 0;
 	do {
 		struct ktls_socket tx = look(TEST_PASS, w);
 
@@ -736,11 +738,13 @@ TEST_F(tls, splice_in)
 	for (e = 0; e < 2; e++) {
 		ASSERT_EQ(5000, write(p[1], buffer, 5000));
 		splice_all(TEST_PASS, p[0], self->fd[e], 5000, SPLICE_F_MORE);
-		/* Still open. */
+		/* Held open, but not before 6.5. */
+		model_send(&self->way[e], 5000,
+			   !look(TEST_PASS, e).tx.records);
 		check_tx(TEST_PASS, e);
 		ASSERT_EQ(40000, write(p[1], buffer, 40000));
 		splice_all(TEST_PASS, p[0], self->fd[e], 40000, 0);
-		learn_records(TEST_PASS, e, 45000);
+		learn_records(TEST_PASS, e, 40000);
 		take_all(TEST_PASS, !e);
 		check_all(TEST_PASS);
 	}
@@ -780,7 +784,7 @@ TEST_F(tls, splice_out)
 TEST_F(tls, partial_reads)
 {
 	static const size_t reads[] = {
-		1, 999, 16384 - 1000, 1, 98, 1, 16384, 16384 / 2, 16384, 3000,
+		1, 999, 16384 - 1000, 1, 98, 1, 16384, 16384 / 2, 3000,
 	};
 	unsigned int i;
 	int e;
@@ -789,10 +793,10 @@ TEST_F(tls, partial_reads)
 	for (e = 0; e < 2; e++) {
 		put(TEST_PASS, e, 16384, 0);
 		put(TEST_PASS, e, 100, 0);
-		put(TEST_PASS, e, 60000, 0);
+		put(TEST_PASS, e, 34000, 0);
 		put(TEST_PASS, e, 1, 0);
-		ASSERT_TRUE(relay_wait_passed(self->relay, e,
-					      4 * variant->overhead));
+		ASSERT_TRUE(relay_wait_acked(self->relay, e,
+					      50485 + 6 * variant->overhead));
 		check_rx_at(TEST_PASS, !e, 0);
 		for (i = 0; i < ARRAY_SIZE(reads); i++) {
 			take(TEST_PASS, !e, reads[i]);
@@ -1011,7 +1015,7 @@ static void blocked_writer(TEST_ARGS, const struct connect_opts *opts, int step)
 	b.fd = self->fd[CLIENT];
 	ASSERT_EQ(0, pthread_create(&b.thread, NULL, blocked_send, &b));
 
-	for (i = 0; i < 100; i++) {
+	for (i = 0; i < 40; i++) {
 		struct want want = {};
 
 		nanosleep(&nap, NULL);
@@ -1090,7 +1094,7 @@ TEST_F(tls, small_receive_buffer)
 		check_rx(TEST_PASS, SERVER);
 		/* A part of the next. */
 		relay_may_pass(self->relay, CLIENT, 100);
-		relay_wait_passed(self->relay, CLIENT,
+		relay_wait_acked(self->relay, CLIENT,
 				  (round + 1) * size + 100 +
 				  round * (700 + variant->overhead));
 		check_rx(TEST_PASS, SERVER);
@@ -1140,7 +1144,7 @@ static void bad_header(TEST_ARGS, const uint8_t *header, int err, bool cut)
 
 	if (cut) {
 		relay_inject(self->relay, CLIENT, header, 3);
-		ASSERT_TRUE(relay_wait_passed(self->relay, CLIENT,
+		ASSERT_TRUE(relay_wait_acked(self->relay, CLIENT,
 					      1003 + variant->overhead));
 		check_rx(TEST_PASS, SERVER);
 		relay_inject(self->relay, CLIENT, header + 3, 2);
@@ -1259,7 +1263,7 @@ TEST_F(tls, fin)
 		take_all(TEST_PASS, !e);
 		ASSERT_EQ(0, shutdown(self->fd[e], SHUT_WR));
 		check_all(TEST_PASS);
-		ASSERT_TRUE(relay_wait_eof(self->relay, e));
+		ASSERT_TRUE(relay_wait_eof_acked(self->relay, e));
 		check_all(TEST_PASS);
 		ASSERT_EQ(0, recv(self->fd[!e], buffer, 1, 0));
 		check_all(TEST_PASS);
@@ -1279,7 +1283,7 @@ TEST_F(tls, fin_before_read)
 	put(TEST_PASS, CLIENT, 2000, 0);
 	put(TEST_PASS, CLIENT, 3000, 0);
 	ASSERT_EQ(0, shutdown(self->fd[CLIENT], SHUT_RDWR));
-	ASSERT_TRUE(relay_wait_eof(self->relay, CLIENT));
+	ASSERT_TRUE(relay_wait_eof_acked(self->relay, CLIENT));
 	check_rx_at(TEST_PASS, SERVER, 0);
 	take(TEST_PASS, SERVER, 100);
 	check_rx(TEST_PASS, SERVER);
@@ -1307,7 +1311,7 @@ TEST_F(tls, fin_with_data)
 		ASSERT_EQ(0, shutdown(self->fd[e], SHUT_WR));
 		check_tx(TEST_PASS, e);
 		relay_may_pass(self->relay, e, RELAY_ALL);
-		ASSERT_TRUE(relay_wait_eof(self->relay, e));
+		ASSERT_TRUE(relay_wait_eof_acked(self->relay, e));
 		check_rx_at(TEST_PASS, !e, 0);
 		take(TEST_PASS, !e, 2000);
 		check_rx(TEST_PASS, !e);
@@ -1328,7 +1332,7 @@ TEST_F(tls, fin_in_record)
 	take_all(TEST_PASS, SERVER);
 	relay_may_pass(self->relay, CLIENT, 300);
 	put(TEST_PASS, CLIENT, 5000, 0);
-	ASSERT_TRUE(relay_wait_passed(self->relay, CLIENT,
+	ASSERT_TRUE(relay_wait_acked(self->relay, CLIENT,
 				      800 + variant->overhead));
 	shutdown(self->relay->way[CLIENT].out, SHUT_WR);
 	/* To the reader, that is an end like any other. */
@@ -1389,7 +1393,7 @@ TEST_F(tls, close_unread)
 	up(TEST_PASS);
 	put(TEST_PASS, CLIENT, 5000, 0);
 	put(TEST_PASS, CLIENT, 6000, 0);
-	ASSERT_TRUE(relay_wait_passed(self->relay, CLIENT,
+	ASSERT_TRUE(relay_wait_acked(self->relay, CLIENT,
 				      11000 + 2 * variant->overhead));
 	take(TEST_PASS, SERVER, 100);
 	shut_same(TEST_PASS, SERVER);
@@ -1409,7 +1413,7 @@ TEST_F(tls, close_stuck)
 	shut(TEST_PASS, CLIENT);
 
 	relay_may_read(self->relay, CLIENT, RELAY_ALL);
-	ASSERT_TRUE(relay_wait_eof(self->relay, CLIENT));
+	ASSERT_TRUE(relay_wait_eof_seen(self->relay, CLIENT));
 	seen = relay_seen(self->relay, CLIENT);
 	EXPECT_EQ(seen.bytes, last->wire_bytes);
 	EXPECT_EQ(self->way[CLIENT].records, last->records);
@@ -1486,7 +1490,7 @@ TEST_F(tls, late_key)
 	relay_may_read(self->relay, CLIENT, RELAY_ALL);
 	ASSERT_EQ(2000, recv(self->fd[SERVER], buffer, 2000, MSG_WAITALL));
 	/* Records that came before their key. */
-	ASSERT_TRUE(relay_wait_passed(self->relay, CLIENT,
+	ASSERT_TRUE(relay_wait_acked(self->relay, CLIENT,
 				      16884 + 2 * variant->overhead));
 	ASSERT_EQ(0, attach_ulp(self->fd[SERVER]));
 	ASSERT_EQ(0, key(TEST_PASS, CLIENT, false));
@@ -1515,8 +1519,8 @@ TEST_F(tls, key_after_fin)
 	ASSERT_EQ(0, key(TEST_PASS, CLIENT, false));
 	ASSERT_EQ(0, shutdown(self->fd[CLIENT], SHUT_WR));
 	ASSERT_EQ(0, shutdown(self->fd[SERVER], SHUT_WR));
-	ASSERT_TRUE(relay_wait_eof(self->relay, CLIENT));
-	ASSERT_TRUE(relay_wait_eof(self->relay, SERVER));
+	ASSERT_TRUE(relay_wait_eof_acked(self->relay, CLIENT));
+	ASSERT_TRUE(relay_wait_eof_acked(self->relay, SERVER));
 	ASSERT_EQ(0, recv(self->fd[CLIENT], buffer, 1, 0));
 	ASSERT_EQ(0, recv(self->fd[SERVER], buffer, 1, 0));
 	for (e = 0; e < 2; e++) {
@@ -1591,7 +1595,10 @@ TEST_F(tls, flags)
  */
 static void rekey(TEST_ARGS, int w)
 {
-	static const uint8_t key_update[] = { 24, 0, 0, 1, 0 };
+	/* TLS 1.2 has none: a HelloRequest. */
+	const uint8_t key_update[5] = {
+		[0] = variant->version == TLS_1_3_VERSION ? 24 : 0, [3] = 1,
+	};
 	struct way *way = &self->way[w];
 	uint64_t old_seq = way->first_seq;
 	unsigned int records;

@@ -322,19 +322,8 @@ struct records relay_passed(struct relay *relay, int way)
 	return r;
 }
 
-bool relay_eof_passed(struct relay *relay, int way)
-{
-	bool passed;
-
-	relay_lock(relay);
-	passed = relay->way[way].eof_passed;
-	relay_unlock(relay);
-
-	return passed;
-}
-
 /* Acknowledged is handed over: loopback loses nothing. */
-static bool way_delivered(const struct relay_way *way)
+static bool way_acked(const struct relay_way *way)
 {
 	int queued = 0;
 
@@ -344,7 +333,7 @@ static bool way_delivered(const struct relay_way *way)
 	return !queued;
 }
 
-enum waiting_for { SEEN, PASSED, END };
+enum waiting_for { SEEN, PASSED, ACKED, END_SEEN, END_ACKED };
 
 static bool relay_wait(struct relay *relay, int w, enum waiting_for what,
 		       uint64_t bytes)
@@ -362,10 +351,16 @@ static bool relay_wait(struct relay *relay, int w, enum waiting_for what,
 			done = way->seen.bytes >= bytes;
 			break;
 		case PASSED:
-			done = way->passed.bytes >= bytes && way_delivered(way);
+			done = way->passed.bytes >= bytes;
+			break;
+		case ACKED:
+			done = way->passed.bytes >= bytes && way_acked(way);
+			break;
+		case END_SEEN:
+			done = way->eof;
 			break;
 		default:
-			done = way->eof_passed && way_delivered(way);
+			done = way->eof_passed && way_acked(way);
 		}
 		pthread_mutex_unlock(&relay->lock);
 		if (done)
@@ -389,7 +384,17 @@ bool relay_wait_passed(struct relay *relay, int way, uint64_t bytes)
 	return relay_wait(relay, way, PASSED, bytes);
 }
 
-bool relay_wait_eof(struct relay *relay, int way)
+bool relay_wait_acked(struct relay *relay, int way, uint64_t bytes)
 {
-	return relay_wait(relay, way, END, 0);
+	return relay_wait(relay, way, ACKED, bytes);
+}
+
+bool relay_wait_eof_seen(struct relay *relay, int way)
+{
+	return relay_wait(relay, way, END_SEEN, 0);
+}
+
+bool relay_wait_eof_acked(struct relay *relay, int way)
+{
+	return relay_wait(relay, way, END_ACKED, 0);
 }

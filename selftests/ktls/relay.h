@@ -97,13 +97,15 @@ void relay_inject(struct relay *relay, int way, const void *data, size_t len);
 /* Copies of what was counted. */
 struct records relay_seen(struct relay *relay, int way);
 struct records relay_passed(struct relay *relay, int way);
-bool relay_eof_passed(struct relay *relay, int way);
 
-/* Wait until the relay has seen, or passed on and had acknowledged, so many
- * bytes of a way; false if it takes too long.
+/* Wait until the relay has seen so many bytes of a way, has passed them on, or
+ * the receiver's TCP acknowledged them (which may take 40 ms); false if it takes
+ * too long. Likewise for the end of the stream.
  */
 bool relay_wait_seen(struct relay *relay, int way, uint64_t bytes);
 bool relay_wait_passed(struct relay *relay, int way, uint64_t bytes);
-bool relay_wait_eof(struct relay *relay, int way);
+bool relay_wait_acked(struct relay *relay, int way, uint64_t bytes);
+bool relay_wait_eof_seen(struct relay *relay, int way);
+bool relay_wait_eof_acked(struct relay *relay, int way);
 
 #endif /* KTLS_RELAY_H */
