@@ -158,10 +158,11 @@ TEST_F_TIMEOUT(end, lingering, 120)
 	struct linger linger = { .l_onoff = 1, .l_linger = 30 };
 	const int size = 1 << 20;
 	uint64_t sent = 0, got = 0;
-	int fd[2], status;
+	int fd[2], last[2], status;
 	pid_t pid;
 	char c;
 
+	ASSERT_EQ(0, pipe(last));
 	ASSERT_EQ(0, netns_new());
 	ASSERT_EQ(0, tls_pair(fd, VERSION, CIPHER));
 	ASSERT_EQ(0, netns_enter(self->home));
@@ -173,10 +174,13 @@ TEST_F_TIMEOUT(end, lingering, 120)
 	pid = fork();
 	if (!pid) {
 		close(fd[1]);
+		if (read(last[0], &c, 1) != 1)
+			_exit(1);
 		close(fd[0]);
 		_exit(0);
 	}
 	close(fd[0]);
+	ASSERT_EQ(1, write(last[1], "", 1));
 	sleep_ms(300);
 	EXPECT_EQ(0, waitpid(pid, &status, WNOHANG));
 	EXPECT_TRUE(recv_pattern(fd[1], sent, 1, &got));
