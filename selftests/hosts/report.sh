@@ -30,8 +30,11 @@ step()
 	shift 2
 
 	mkdir -p "${log%/*}"
+	set -m		# a process group of its own, to be ended as a whole
 	(set -e; "$@") </dev/null >"$log" 2>&1 &
 	pid=$!
+	set +m
+	trap 'kill -- -$pid 2>/dev/null; exit 130' INT TERM HUP
 
 	if [ -t 2 ]; then
 		while kill -0 $pid 2>/dev/null; do
@@ -44,6 +47,7 @@ step()
 	fi
 
 	wait $pid || status=$?
+	trap - INT TERM HUP
 	if [ $status -ne 0 ]; then
 		say "$text: failed, exit code $status; the end of $log:"
 		tail -n 20 "$log" >&2
