@@ -163,6 +163,7 @@ static int ktls_fill_socket(struct sk_buff *skb, const struct ktls_socket *ks,
 	return 0;
 }
 
+/* The kernel keeps one answer for all namespaces: true if one has listeners. */
 bool ktls_netlink_has_listeners(const struct ktls_net *kn)
 {
 	return genl_has_listeners(&ktls_family, kn->net, KTLS_NLGRP_SOCKETS);
@@ -198,10 +199,13 @@ void ktls_netlink_notify(struct ktls_socket *ks, u8 cmd, int dir)
 		goto lost;
 	}
 
-	/* -ESRCH: nobody got it, for want of listeners or of room. */
+	/* -ESRCH: nobody listens in this namespace; those of all were asked
+	 * above. A listener without room is told of only if it has
+	 * NETLINK_BROADCAST_ERROR.
+	 */
 	err = genlmsg_multicast_netns(&ktls_family, kn->net, skb, 0,
 				      KTLS_NLGRP_SOCKETS, GFP_KERNEL);
-	if (!err || (err == -ESRCH && !ktls_netlink_has_listeners(kn)))
+	if (!err || err == -ESRCH)
 		return;
 lost:
 	atomic64_inc(&kn->lost_events);
