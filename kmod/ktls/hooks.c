@@ -320,13 +320,17 @@ static void notrace ktls_observe(unsigned long ip, unsigned long parent_ip,
 			ktls_observers[i].observe(fregs);
 }
 
+/* Permanent: as long as sockets are in the table, kernel.ftrace_enabled cannot
+ * be switched off, or they would close unseen.
+ */
 static struct ftrace_ops ktls_wrapper_ops = {
 	.func	= ktls_redirect,
-	.flags	= FTRACE_OPS_FL_IPMODIFY,
+	.flags	= FTRACE_OPS_FL_IPMODIFY | FTRACE_OPS_FL_PERMANENT,
 };
 
 static struct ftrace_ops ktls_observer_ops = {
 	.func	= ktls_observe,
+	.flags	= FTRACE_OPS_FL_PERMANENT,
 };
 
 /* kprobes knows how to find a function of a module by name; the probe itself is
@@ -388,7 +392,7 @@ static u32 ktls_arm(struct ftrace_ops *ops, struct ktls_probe *probes,
 		int err = register_ftrace_function(ops);
 
 		if (err) {
-			pr_warn("ftrace: %d (is another hook in place, or kernel.ftrace_enabled off?)\n",
+			pr_warn("ftrace: %d (is another hook in place, or kernel.ftrace_enabled 0?)\n",
 				err);
 			facts = 0;
 		}
