@@ -78,6 +78,11 @@ static int __init ktls_init(void)
 {
 	int err;
 
+	/* Observers take the locks of sockets where nobody may sleep. */
+	if (IS_ENABLED(CONFIG_PREEMPT_RT)) {
+		pr_err("kernels with PREEMPT_RT are not supported\n");
+		return -EOPNOTSUPP;
+	}
 	if (!ktls_pin_tls()) {
 		pr_err("no kernel TLS: the module tls (CONFIG_TLS=m, CONFIG_TLS_DEVICE=y) is not there\n");
 		return -ENOENT;
