@@ -415,7 +415,8 @@ static struct ktls_socket *ktls_socket_create(struct sock *sk,
 	err = rhashtable_insert_fast(&ktls_table, &ks->node, ktls_table_params);
 	if (err)
 		goto free;
-	err = xa_err(xa_store(&kn->open, ks->cookie, ks, GFP_KERNEL_ACCOUNT));
+	err = xa_err(xa_store_bh(&kn->open, ks->cookie, ks,
+				 GFP_KERNEL_ACCOUNT));
 	if (err)
 		goto remove;
 	atomic_inc(&kn->n_open);
