@@ -170,6 +170,11 @@ static void ktls_observe_close(struct ftrace_regs *fregs)
 	ktls_socket_close(KTLS_ARG(struct sock *, 0));
 }
 
+static void ktls_observe_release_tx(struct ftrace_regs *fregs)
+{
+	ktls_socket_release_tx(KTLS_ARG(struct sock *, 0));
+}
+
 static void ktls_observe_free_ctx_tx(struct ftrace_regs *fregs)
 {
 	ktls_socket_flushed(KTLS_ARG(struct tls_context *, 0));
@@ -267,6 +272,10 @@ static struct ktls_probe ktls_observers[] = {
 		.symbol		= "tls:tls_sk_proto_close",
 		.fact		= KTLS_HOOK_CLOSE,
 		.observe	= ktls_observe_close,
+	}, {
+		.symbol		= "tls:tls_sw_release_resources_tx",
+		.fact		= KTLS_HOOK_CLOSE,
+		.observe	= ktls_observe_release_tx,
 	}, {
 		.symbol		= "tls:tls_sw_free_ctx_tx",
 		.fact		= KTLS_HOOK_FREE_CTX_TX,

@@ -100,7 +100,7 @@ static int __init ktls_init(void)
 		goto sockets;
 	err = ktls_hooks_arm();
 	if (err) {
-		pr_err("nothing can be observed: ftrace does not let us hook tls_sk_proto_close() and tls_ctx_free(); if kernel.ftrace_enabled is 0, type: sysctl kernel.ftrace_enabled=1\n");
+		pr_err("nothing can be observed: ftrace does not let us hook tls_sk_proto_close(), tls_sw_release_resources_tx() and tls_ctx_free(); if kernel.ftrace_enabled is 0, type: sysctl kernel.ftrace_enabled=1\n");
 		goto pernet;
 	}
 	ktls_adopt_all();

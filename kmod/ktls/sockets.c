@@ -234,6 +234,7 @@ static void ktls_socket_read_closed(const struct ktls_socket *ks,
 	/* While it lingers it is still among the open ones. */
 	if (ks->close_time)
 		r->flags |= KTLS_SOCKET_FLAGS_CLOSED;
+	r->ifindex = ks->ifindex;
 	for (dir = 0; dir < KTLS_DIRECTIONS; dir++) {
 		const struct ktls_stream *st = &ks->stream[dir];
 
@@ -242,6 +243,28 @@ static void ktls_socket_read_closed(const struct ktls_socket *ks,
 		r->stream[dir].wire = st->wire;
 		r->stream[dir].control = st->control;
 	}
+}
+
+/* Let go of the socket, with the counters as they are. Caller holds ks->lock, and
+ * the socket lock, or the socket's spinlock while nobody owns it.
+ */
+static void ktls_socket_stop(struct ktls_socket *ks)
+{
+	struct ktls_reading r = {};
+	enum ktls_direction dir;
+
+	ktls_socket_read_open(ks, ks->sk, &r);
+	for (dir = 0; dir < KTLS_DIRECTIONS; dir++) {
+		struct ktls_stream *st = &ks->stream[dir];
+
+		st->records = r.stream[dir].records;
+		st->key_records = r.stream[dir].key_records;
+		st->control = r.stream[dir].control;
+		st->wire = r.stream[dir].wire;
+	}
+	ks->flags |= r.flags;
+	ks->ifindex = r.ifindex;
+	ks->sk = NULL;
 }
 
 /* False if it is worth while to try again in a moment. */
@@ -728,19 +751,18 @@ void ktls_socket_fin_sent(const struct sock *sk)
 
 /**
  * ktls_socket_close() - a socket is about to be closed
- * @sk: socket; its last user is here, so that nobody owns its lock
+ * @sk: socket; its last user is here
  *
  * Everything but what is still to be flushed is final, and will be gone or
  * changed when the context is freed.
  */
 void ktls_socket_close(struct sock *sk)
 {
-	struct ktls_reading r = {};
-	enum ktls_direction dir;
+	struct tls_context *ctx = tls_get_ctx(sk);
 	struct ktls_socket *ks;
 
 	rcu_read_lock();
-	ks = ktls_socket_lookup(tls_get_ctx(sk));
+	ks = ktls_socket_lookup(ctx);
 	if (!ks)
 		goto out;
 
@@ -749,22 +771,37 @@ void ktls_socket_close(struct sock *sk)
 	bh_lock_sock(sk);
 	spin_lock(&ks->lock);
 	if (ks->sk) {
-		ktls_socket_read_open(ks, sk, &r);
-		for (dir = 0; dir < KTLS_DIRECTIONS; dir++) {
-			struct ktls_stream *st = &ks->stream[dir];
-
-			st->records = r.stream[dir].records;
-			st->key_records = r.stream[dir].key_records;
-			st->control = r.stream[dir].control;
-			st->wire = r.stream[dir].wire;
-		}
-		ks->flags |= r.flags;
-		ks->sk = NULL;
+		/* It has no user, but may have an owner: the worker of tls.ko
+		 * that sends, and frees what it sent.
+		 */
+		if (ctx->tx_conf == TLS_SW && sock_owned_by_user(sk))
+			ks->closing = true;
+		else
+			ktls_socket_stop(ks);
 	}
 	spin_unlock(&ks->lock);
 	bh_unlock_sock(sk);
 	local_bh_enable();
 out:
+	rcu_read_unlock();
+}
+
+/**
+ * ktls_socket_release_tx() - a closing socket is about to flush what is unsent
+ * @sk: socket, locked; the worker that sends is gone
+ */
+void ktls_socket_release_tx(struct sock *sk)
+{
+	struct ktls_socket *ks;
+
+	rcu_read_lock();
+	ks = ktls_socket_lookup(tls_get_ctx(sk));
+	if (ks) {
+		spin_lock_bh(&ks->lock);
+		if (ks->closing && ks->sk)
+			ktls_socket_stop(ks);
+		spin_unlock_bh(&ks->lock);
+	}
 	rcu_read_unlock();
 }
 

@@ -35,7 +35,7 @@ struct tls_context;
  * @totals: sums over all sockets ever closed
  * @walks: sums over open sockets that are being made
  * @lost_sockets: kTLS sockets that no memory was left for
- * @lost_events: notifications that nobody got
+ * @lost_events: notifications that a listener did not get
  */
 struct ktls_net {
 	struct net *net;
@@ -91,7 +91,8 @@ struct ktls_stream {
  * @node: in the table of open sockets, which holds a reference
  * @ctx: key of that table; not to be followed from here
  * @kn: its network namespace; not to be followed once closed and forgotten
- * @sk: the socket, NULL from the moment its close begins; under @lock
+ * @sk: the socket, NULL from the moment its close takes the counters; under
+ *	@lock
  * @lock: protects @sk and, once closed, the counters
  * @ref: the table (open or closed), the event queue, and readers
  * @rcu: to free it
@@ -115,6 +116,8 @@ struct ktls_stream {
  * @daddr: remote address, likewise
  * @unlinked: it left &ktls_net.open; under &ktls_net.lock
  * @fin_sent: a FIN was sent before the socket reached TCP_CLOSE
+ * @closing: its close found the socket owned, and has yet to take the counters
+ * @ifindex: once closed, device that held a key, or 0
  * @comm: command that installed the first key
  * @stream: by &enum ktls_direction
  */
@@ -147,6 +150,8 @@ struct ktls_socket {
 	u8 daddr[16];
 	bool unlinked;
 	bool fin_sent;
+	bool closing;
+	int ifindex;
 	char comm[KTLS_COMM_LEN];
 	struct ktls_stream stream[KTLS_DIRECTIONS];
 };
@@ -209,7 +214,8 @@ void ktls_socket_error(struct sock *sk, int err);
 void ktls_socket_rekey_failed(struct ktls_socket *ks, enum ktls_direction dir,
 			      int err);
 void ktls_socket_fin_sent(const struct sock *sk);
-/* Nobody owns the socket lock. */
+void ktls_socket_release_tx(struct sock *sk);
+/* Nobody is inside a call on the socket. */
 void ktls_socket_close(struct sock *sk);
 void ktls_socket_flushed(struct tls_context *ctx);
 /* The socket may be gone. */
