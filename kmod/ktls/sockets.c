@@ -632,8 +632,8 @@ static bool ktls_socket_in_use(const struct sock *sk)
  * ktls_socket_adopt() - take in a socket that got its key unseen
  * @sk: socket, locked
  *
- * One whose close the module may not see is left alone: there would be nobody
- * to take its pointer back.
+ * One whose close the module may not see is left alone, or let go of at once:
+ * there would be nobody to take its pointer back.
  */
 void ktls_socket_adopt(struct sock *sk)
 {
@@ -651,8 +651,23 @@ void ktls_socket_adopt(struct sock *sk)
 	}
 
 	ks = ktls_socket_take_in(sk, ctx);
-	if (ks)
-		ktls_socket_put(ks);
+	if (!ks)
+		return;
+
+	/* A close that began before the socket was in the table did not find it
+	 * there. One that begins now does: it drops the last reference to the
+	 * file before it looks.
+	 */
+	smp_mb();
+	if (!ktls_socket_in_use(sk)) {
+		spin_lock_bh(&ks->lock);
+		if (ks->sk) {
+			ktls_socket_stop(ks);
+			ks->flags |= KTLS_SOCKET_FLAGS_INCOMPLETE;
+		}
+		spin_unlock_bh(&ks->lock);
+	}
+	ktls_socket_put(ks);
 }
 
 /**
