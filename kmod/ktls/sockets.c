@@ -660,11 +660,10 @@ void ktls_socket_adopt(struct sock *sk)
 	 */
 	smp_mb();
 	if (!ktls_socket_in_use(sk)) {
+		/* Without a user, only the flush is still to come. */
 		spin_lock_bh(&ks->lock);
-		if (ks->sk) {
+		if (ks->sk)
 			ktls_socket_stop(ks);
-			ks->flags |= KTLS_SOCKET_FLAGS_INCOMPLETE;
-		}
 		spin_unlock_bh(&ks->lock);
 	}
 	ktls_socket_put(ks);
@@ -906,7 +905,7 @@ void ktls_socket_freed(struct tls_context *ctx)
 
 	spin_lock_bh(&ks->lock);
 	if (ks->sk) {
-		/* Its close had begun before it was adopted. */
+		/* Its close was not seen. */
 		ks->flags |= KTLS_SOCKET_FLAGS_INCOMPLETE;
 		ks->sk = NULL;
 	}
