@@ -235,8 +235,9 @@ static void ktls_observe_process_cmsg(struct ftrace_regs *fregs)
 	struct sock *sk = KTLS_ARG(struct sock *, 0);
 	struct msghdr *msg = KTLS_ARG(struct msghdr *, 1);
 
-	if (ktls_msg_is_control(msg) && !ktls_msg_refused(sk, msg))
-		ktls_socket_control(sk, msg_data_left(msg));
+	if (ktls_msg_is_control(msg))
+		ktls_socket_control(sk, ktls_msg_refused(sk, msg) ? 0 :
+					msg_data_left(msg));
 }
 
 static struct ktls_probe ktls_wrappers[] = {

@@ -215,7 +215,9 @@ static void ktls_socket_read_open(const struct ktls_socket *ks,
 		if (st->mode == KTLS_MODE_NONE)
 			continue;
 
-		number = ktls_record_number(ctx, dir == KTLS_DIRECTION_TX);
+		/* On 6.1 the close frees it before it lets go of the rest. */
+		number = ks->closing ? st->number :
+			 ktls_record_number(ctx, dir == KTLS_DIRECTION_TX);
 		r->stream[dir].records = st->records + number - st->record_base;
 		r->stream[dir].key_records = number - st->record_first;
 		r->stream[dir].wire = ktls_socket_wire(ks, sk, ctx, dir) -
@@ -672,7 +674,8 @@ void ktls_socket_adopt(struct sock *sk)
 /**
  * ktls_socket_control() - a control message is about to be sent
  * @sk: socket, locked
- * @len: its length
+ * @len: its length, 0 if it will be refused: the one before was then, too, or
+ *	was sent by now
  */
 void ktls_socket_control(struct sock *sk, size_t len)
 {
@@ -773,6 +776,7 @@ void ktls_socket_fin_sent(const struct sock *sk)
 void ktls_socket_close(struct sock *sk)
 {
 	struct tls_context *ctx = tls_get_ctx(sk);
+	enum ktls_direction dir;
 	struct ktls_socket *ks;
 
 	rcu_read_lock();
@@ -785,12 +789,21 @@ void ktls_socket_close(struct sock *sk)
 	bh_lock_sock(sk);
 	spin_lock(&ks->lock);
 	if (ks->sk) {
-		/* It has no user, but may have an owner: the worker of tls.ko
-		 * that sends, and frees what it sent.
+		/* Without a user, no record is numbered any more. */
+		for (dir = 0; dir < KTLS_DIRECTIONS; dir++) {
+			struct ktls_stream *st = &ks->stream[dir];
+			bool tx = dir == KTLS_DIRECTION_TX;
+
+			if (st->mode != KTLS_MODE_NONE)
+				st->number = ktls_record_number(ctx, tx);
+		}
+		ks->closing = true;
+
+		/* It may have an owner, though: the worker of tls.ko that
+		 * sends, and frees what it sent; ktls_socket_release_tx() comes
+		 * after that.
 		 */
-		if (ctx->tx_conf == TLS_SW && sock_owned_by_user(sk))
-			ks->closing = true;
-		else
+		if (ctx->tx_conf != TLS_SW || !sock_owned_by_user(sk))
 			ktls_socket_stop(ks);
 	}
 	spin_unlock(&ks->lock);
@@ -812,7 +825,7 @@ void ktls_socket_release_tx(struct sock *sk)
 	ks = ktls_socket_lookup(tls_get_ctx(sk));
 	if (ks) {
 		spin_lock_bh(&ks->lock);
-		if (ks->closing && ks->sk)
+		if (ks->sk && ks->closing)
 			ktls_socket_stop(ks);
 		spin_unlock_bh(&ks->lock);
 	}
