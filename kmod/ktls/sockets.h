@@ -59,6 +59,7 @@ struct ktls_net *ktls_net(const struct net *net);
  * @record_base: number of the first record counted under the current key
  * @record_first: number of the first record of the current key
  * @records: records counted under earlier keys; all of them once closed
+ * @number: once the close has begun, number of the next record
  * @key_records: once closed, records under the last key
  * @wire: once closed, bytes on the wire
  * @control: control records known to be sent
@@ -76,6 +77,7 @@ struct ktls_stream {
 	u64 record_base;
 	u64 record_first;
 	u64 records;
+	u64 number;
 	u64 key_records;
 	u64 wire;
 	u64 control;
@@ -116,7 +118,7 @@ struct ktls_stream {
  * @daddr: remote address, likewise
  * @unlinked: it left &ktls_net.open; under &ktls_net.lock
  * @fin_sent: a FIN was sent before the socket reached TCP_CLOSE
- * @closing: its close found the socket owned, and has yet to take the counters
+ * @closing: its close has begun
  * @ifindex: once closed, device that held a key, or 0
  * @comm: command that installed the first key
  * @stream: by &enum ktls_direction
