@@ -7,18 +7,14 @@
 #include "netlink.h"
 #include "sockets.h"
 
-/* Sockets that may wait for the worker; beyond it events are lost, and
- * counted.
+/* Sockets of a namespace that may wait for its worker; beyond it events are
+ * lost, and counted.
  */
 #define KTLS_EVENTS_LIMIT	8192
 
-static void ktls_events_work(struct work_struct *work);
-
-/* Sockets with something to tell, a reference to each; both under the lock. */
-static LIST_HEAD(ktls_events_list);
-static unsigned int ktls_events_waiting;
-static DEFINE_SPINLOCK(ktls_events_lock);
-static DECLARE_WORK(ktls_events_worker, ktls_events_work);
+/* Each namespace has a worker of its own: one may have to wait for a socket that
+ * somebody keeps locked.
+ */
 static struct workqueue_struct *ktls_events_wq;
 static bool ktls_events_stopped;
 
@@ -72,48 +68,49 @@ void ktls_events_send(struct ktls_socket *ks)
  */
 void ktls_events_queue(struct ktls_socket *ks, enum ktls_event event)
 {
+	struct ktls_net *kn = ks->kn;
 	bool lost = false;
 	unsigned long irq;
 
-	if (READ_ONCE(ktls_events_stopped) ||
-	    !ktls_netlink_has_listeners(ks->kn))
+	if (READ_ONCE(ktls_events_stopped) || !ktls_netlink_has_listeners(kn))
 		return;
 
 	set_bit(event, &ks->events);
 
-	spin_lock_irqsave(&ktls_events_lock, irq);
+	spin_lock_irqsave(&kn->events_lock, irq);
 	if (list_empty(&ks->event_node)) {
-		if (ktls_events_waiting < KTLS_EVENTS_LIMIT) {
+		if (kn->n_events < KTLS_EVENTS_LIMIT) {
 			ktls_socket_hold(ks);
-			list_add_tail(&ks->event_node, &ktls_events_list);
-			ktls_events_waiting++;
+			list_add_tail(&ks->event_node, &kn->events);
+			kn->n_events++;
 		} else {
 			lost = true;
 		}
 	}
-	spin_unlock_irqrestore(&ktls_events_lock, irq);
+	spin_unlock_irqrestore(&kn->events_lock, irq);
 
 	if (lost) {
 		clear_bit(event, &ks->events);
-		atomic64_inc(&ks->kn->lost_events);
+		atomic64_inc(&kn->lost_events);
 	} else {
-		queue_work(ktls_events_wq, &ktls_events_worker);
+		queue_work(ktls_events_wq, &kn->events_work);
 	}
 }
 
 static void ktls_events_work(struct work_struct *work)
 {
+	struct ktls_net *kn = container_of(work, struct ktls_net, events_work);
 	struct ktls_socket *ks;
 
 	for (;;) {
-		spin_lock_irq(&ktls_events_lock);
-		ks = list_first_entry_or_null(&ktls_events_list,
-					      struct ktls_socket, event_node);
+		spin_lock_irq(&kn->events_lock);
+		ks = list_first_entry_or_null(&kn->events, struct ktls_socket,
+					      event_node);
 		if (ks) {
 			list_del_init(&ks->event_node);
-			ktls_events_waiting--;
+			kn->n_events--;
 		}
-		spin_unlock_irq(&ktls_events_lock);
+		spin_unlock_irq(&kn->events_lock);
 		if (!ks)
 			break;
 
@@ -123,14 +120,23 @@ static void ktls_events_work(struct work_struct *work)
 	}
 }
 
+void ktls_events_net_init(struct ktls_net *kn)
+{
+	INIT_LIST_HEAD(&kn->events);
+	spin_lock_init(&kn->events_lock);
+	INIT_WORK(&kn->events_work, ktls_events_work);
+}
+
 /**
- * ktls_events_flush() - wait until all that is queued was sent
+ * ktls_events_net_exit() - wait until all that is queued was sent
+ * @kn: namespace, whose open sockets were forgotten a grace period ago, so that
+ *	nothing more is queued, and no socket is waited for
  *
  * Context: process, may sleep.
  */
-void ktls_events_flush(void)
+void ktls_events_net_exit(struct ktls_net *kn)
 {
-	flush_workqueue(ktls_events_wq);
+	flush_work(&kn->events_work);
 }
 
 /**
@@ -143,13 +149,12 @@ void ktls_events_stop(void)
 	WRITE_ONCE(ktls_events_stopped, true);
 	/* Those who queue cannot be preempted. */
 	synchronize_rcu();
-	ktls_events_flush();
+	flush_workqueue(ktls_events_wq);
 }
 
 int __init ktls_events_init(void)
 {
-	/* The worker waits for sockets that are busy; nobody else shall. */
-	ktls_events_wq = alloc_workqueue("ktls", WQ_UNBOUND, 1);
+	ktls_events_wq = alloc_workqueue("ktls", WQ_UNBOUND, 0);
 
 	return ktls_events_wq ? 0 : -ENOMEM;
 }

@@ -27,9 +27,10 @@ enum ktls_event {
 void ktls_events_mark(struct ktls_socket *ks, enum ktls_event event);
 void ktls_events_send(struct ktls_socket *ks);
 void ktls_events_queue(struct ktls_socket *ks, enum ktls_event event);
-void ktls_events_flush(void);
 void ktls_events_stop(void);
 
+void ktls_events_net_init(struct ktls_net *kn);
+void ktls_events_net_exit(struct ktls_net *kn);
 int ktls_events_init(void);
 void ktls_events_exit(void);
 

@@ -35,6 +35,7 @@ static int __net_init ktls_net_init(struct net *net)
 	struct ktls_net *kn = ktls_net(net);
 
 	kn->net = net;
+	ktls_events_net_init(kn);
 	ktls_sockets_net_init(kn);
 
 	return 0;
@@ -47,9 +48,10 @@ static void __net_exit ktls_net_pre_exit(struct net *net)
 
 static void __net_exit ktls_net_exit(struct net *net)
 {
-	/* The queue may hold sockets of this namespace. */
-	ktls_events_flush();
-	ktls_sockets_net_exit(ktls_net(net));
+	struct ktls_net *kn = ktls_net(net);
+
+	ktls_events_net_exit(kn);
+	ktls_sockets_net_exit(kn);
 }
 
 static struct pernet_operations ktls_net_ops = {

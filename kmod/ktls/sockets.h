@@ -8,6 +8,7 @@
 #include <linux/spinlock.h>
 #include <linux/types.h>
 #include <linux/uidgid.h>
+#include <linux/workqueue.h>
 #include <linux/xarray.h>
 #include <net/net_namespace.h>
 
@@ -28,12 +29,16 @@ struct tls_context;
  * @net: the namespace; outlives this
  * @open: open sockets by cookie; its own lock
  * @n_open: how many
- * @lock: protects all that follows
+ * @lock: protects what follows, as far as @walks
  * @closed: the latest KTLS_CLOSED_LIMIT closed sockets, each at the place of its
  *	number modulo the limit, with a reference; allocated with the first socket
  * @last_closed: number of the latest close, from 1
  * @totals: sums over all sockets ever closed
  * @walks: sums over open sockets that are being made
+ * @events: open and closed sockets with something to tell, a reference to each
+ * @n_events: how many
+ * @events_lock: protects @events and @n_events
+ * @events_work: sends what is to be told
  * @lost_sockets: kTLS sockets that no memory was left for
  * @lost_events: notifications that a listener did not get
  */
@@ -47,6 +52,11 @@ struct ktls_net {
 	u64 last_closed;
 	struct ktls_totals totals;
 	struct list_head walks;
+	struct list_head events;
+	unsigned int n_events;
+	/* events, n_events; taken in any context */
+	spinlock_t events_lock;
+	struct work_struct events_work;
 	atomic64_t lost_sockets;
 	atomic64_t lost_events;
 };
