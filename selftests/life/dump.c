@@ -50,6 +50,12 @@ static uint16_t port_of(int fd, bool remote)
 	return ntohs(addr.sin_port);
 }
 
+/* Do sockets know their cgroup? Not every kernel has that. */
+static bool sockets_have_cgroups(void)
+{
+	return !system("grep -qw cgroup_sk_alloc /proc/kallsyms");
+}
+
 /* Inode of the cgroup v2 directory of the calling process. */
 static uint64_t cgroup_of_self(void)
 {
@@ -57,6 +63,8 @@ static uint64_t cgroup_of_self(void)
 	struct stat st;
 	FILE *f;
 
+	if (!sockets_have_cgroups())
+		return 0;
 	f = fopen("/proc/self/cgroup", "r");
 	if (!f)
 		return 0;
@@ -316,8 +324,9 @@ TEST_F(filters, none)
 	struct ktls_filter f = {};
 
 	EXPECT_EQ(self->n, try(_metadata, self, &f));
-	EXPECT_NE(self->truth[0].is.cgroup_id,
-		  self->truth[self->n - 1].is.cgroup_id);
+	if (sockets_have_cgroups())
+		EXPECT_NE(self->truth[0].is.cgroup_id,
+			  self->truth[self->n - 1].is.cgroup_id);
 }
 
 TEST_F(filters, each_alone)
@@ -340,6 +349,9 @@ TEST_F(filters, each_alone)
 			}
 		}
 		/* Each finds something, and leaves something out. */
+		if (attribute == KTLS_A_FILTER_CGROUP_ID &&
+		    !sockets_have_cgroups())
+			continue;
 		EXPECT_LT(0, most) TH_LOG("attribute %u", attribute);
 		EXPECT_GT(self->n, least) TH_LOG("attribute %u", attribute);
 	}
@@ -542,6 +554,13 @@ done:
 	return messages;
 }
 
+static int compare_cookies(const void *a, const void *b)
+{
+	const uint64_t *x = a, *y = b;
+
+	return (*x > *y) - (*x < *y);
+}
+
 /* Others come and go all the time, with lower and with higher cookies. */
 static pid_t churn(void)
 {
@@ -557,7 +576,7 @@ static pid_t churn(void)
 	_exit(1);
 }
 
-TEST_F_TIMEOUT(many, resume, 300)
+TEST_F_TIMEOUT(many, resume, 600)
 {
 	unsigned int rounds, i, messages, n = scale("SOCKETS", 5000, 600);
 	struct cookies cookies = { .size = 2 * n };
@@ -573,22 +592,17 @@ TEST_F_TIMEOUT(many, resume, 300)
 	       (unsigned long long)(now_ms() - begin));
 	begin = now_ms();
 	for (rounds = 0; rounds < 3; rounds++) {
-		size_t at = 0;
-
 		cookies.n = 0;
 		messages = dump_slowly(_metadata, &cookies);
 		EXPECT_LT(n / 30, messages);
-		/* Exactly once: none twice, and all of ours in their order. */
+		/* Exactly once: none twice, and all of ours. */
 		EXPECT_TRUE(cookies_ascend(&cookies));
 		for (i = 0; i < n; i++) {
 			uint64_t cookie = cookie_of(self->fd[i]);
 
-			/* The two of a pair come in either order. */
-			for (at = at > 2 ? at - 2 : 0;
-			     at < cookies.n && cookies.cookie[at] != cookie;
-			     at++)
-				;
-			ASSERT_GT(cookies.n, at)
+			ASSERT_NE(NULL, bsearch(&cookie, cookies.cookie,
+						cookies.n, sizeof(cookie),
+						compare_cookies))
 				TH_LOG("socket %u of %u is missing", i, n);
 		}
 		/* The odd ones go; the rest is still whole. */
@@ -608,10 +622,10 @@ TEST_F_TIMEOUT(many, resume, 300)
 }
 
 /* The latest 1024, in the order in which they were closed. */
-TEST_F_TIMEOUT(many, history, 120)
+TEST_F_TIMEOUT(many, history, 600)
 {
 	struct ktls_filter closed = { .match = KTLS_MATCH(CLOSED) };
-	unsigned int i, n = 1200, random = 1;
+	unsigned int i, n = slow_kernel() ? 1100 : 1300, random = 1;
 	struct cookies cookies = {};
 	struct ktls_socket copy;
 	struct ktls *ktls;

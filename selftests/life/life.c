@@ -34,6 +34,11 @@ unsigned int scale(const char *variable, unsigned int normal,
 	return slow_kernel() ? slow : normal;
 }
 
+unsigned int unload_limit(void)
+{
+	return slow_kernel() ? 60000 : 5000;
+}
+
 uint64_t now_ms(void)
 {
 	struct timespec now;

@@ -22,11 +22,18 @@
 #define TCP_ULP		31
 #endif
 
+/* Of the harness: too short for a debug kernel on an emulated processor. */
+#undef TEST_TIMEOUT_DEFAULT
+#define TEST_TIMEOUT_DEFAULT	150
+
 /* A kernel that checks itself is many times slower: do less there. */
 bool slow_kernel(void);
 /* A number from the environment, else @normal, or @slow on a slow kernel. */
 unsigned int scale(const char *variable, unsigned int normal,
 		   unsigned int slow);
+
+/* Longest that an unload may take that nobody holds up, ms. */
+unsigned int unload_limit(void);
 
 uint64_t now_ms(void);
 void sleep_ms(unsigned int ms);

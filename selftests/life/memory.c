@@ -18,7 +18,6 @@
 #include "life.h"
 
 #define LIMIT		512
-#define UNLOAD_LIMIT	5000
 
 /* Memory in slabs, large allocations and per-CPU areas, bytes. */
 static long long memory(void)
@@ -72,8 +71,8 @@ static long long used(struct __test_metadata *_metadata, unsigned int sockets)
 	load_ms = now_ms() - begin;
 	with = memory();
 	EXPECT_EQ(sockets, module_state().open);
-	ASSERT_EQ(0, module_unload(UNLOAD_LIMIT, NULL, &exit_ms));
-	EXPECT_GE(UNLOAD_LIMIT, exit_ms);
+	ASSERT_EQ(0, module_unload(unload_limit(), NULL, &exit_ms));
+	EXPECT_GE(unload_limit(), exit_ms);
 	TH_LOG("%u sockets: %lld kB, load %u ms, unload %u ms", sockets,
 	       (with - before) / 1024, load_ms, exit_ms);
 
@@ -94,7 +93,7 @@ FIXTURE_SETUP(memory)
 	ASSERT_EQ(0, setrlimit(RLIMIT_NOFILE, &limit));
 	ASSERT_EQ(0, netns_new());
 	if (module_loaded())
-		ASSERT_EQ(0, module_unload(UNLOAD_LIMIT, NULL, NULL));
+		ASSERT_EQ(0, module_unload(unload_limit(), NULL, NULL));
 }
 
 FIXTURE_TEARDOWN(memory)

@@ -21,7 +21,6 @@
 
 #define VERSION		TLS_1_3_VERSION
 #define CIPHER		TLS_CIPHER_AES_GCM_128
-#define UNLOAD_LIMIT	5000
 
 FIXTURE(end)
 {
@@ -41,8 +40,8 @@ FIXTURE_TEARDOWN(end)
 {
 	unsigned int exit_ms = 0;
 
-	EXPECT_EQ(0, module_unload(UNLOAD_LIMIT, NULL, &exit_ms));
-	EXPECT_GE(UNLOAD_LIMIT, exit_ms);
+	EXPECT_EQ(0, module_unload(unload_limit(), NULL, &exit_ms));
+	EXPECT_GE(unload_limit(), exit_ms);
 	EXPECT_EQ(0, module_load());
 	EXPECT_FALSE(kernel_tainted());
 }
@@ -53,7 +52,7 @@ static unsigned int rounds(void)
 }
 
 /* The last thing in a namespace is a socket, and it closes. */
-TEST_F_TIMEOUT(end, last_socket, 120)
+TEST_F_TIMEOUT(end, last_socket, 300)
 {
 	unsigned int round;
 	int fd[2];
@@ -73,7 +72,7 @@ TEST_F_TIMEOUT(end, last_socket, 120)
 /* A process dies, and its namespace with it, with open sockets, closed ones,
  * and a listener.
  */
-TEST_F_TIMEOUT(end, process, 120)
+TEST_F_TIMEOUT(end, process, 300)
 {
 	struct ktls *ktls;
 	unsigned int round, i;
@@ -102,7 +101,7 @@ TEST_F_TIMEOUT(end, process, 120)
 }
 
 /* Events wait for the worker when their last listener goes. */
-TEST_F_TIMEOUT(end, queued_events, 120)
+TEST_F_TIMEOUT(end, queued_events, 300)
 {
 	unsigned int round, i;
 	struct ktls *ktls;
@@ -124,7 +123,7 @@ TEST_F_TIMEOUT(end, queued_events, 120)
 }
 
 /* Nobody has the socket any more, but its data is still on the way. */
-TEST_F_TIMEOUT(end, orphans, 120)
+TEST_F_TIMEOUT(end, orphans, 300)
 {
 	const int size = 1 << 20;
 	unsigned int round;
@@ -153,7 +152,7 @@ TEST_F_TIMEOUT(end, orphans, 120)
 }
 
 /* A close sleeps in a namespace that everybody else has left. */
-TEST_F_TIMEOUT(end, lingering, 120)
+TEST_F_TIMEOUT(end, lingering, 300)
 {
 	struct linger linger = { .l_onoff = 1, .l_linger = 30 };
 	const int size = 1 << 20;
@@ -214,7 +213,7 @@ static int add_records(const struct ktls_totals *totals, void *arg)
 /* Dumps, single looks and sums, while sockets close under them. The sums never
  * go down, and in the end are what was sent.
  */
-TEST_F_TIMEOUT(end, look_while_closing, 120)
+TEST_F_TIMEOUT(end, look_while_closing, 300)
 {
 	const unsigned int closers = 2, pairs = slow_kernel() ? 40 : 200;
 	unsigned int i, child, looks = 0, running = closers;
