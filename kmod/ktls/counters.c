@@ -9,10 +9,15 @@
 
 #include "counters.h"
 
-/* TCP numbers a FIN like a byte. In TCP_CLOSE the state does not tell any more
- * whether one was sent.
+/**
+ * ktls_fin_sent() - did a socket send a FIN?
+ * @sk: socket, locked
+ * @fin_sent: a FIN was sent before the socket reached TCP_CLOSE, where the
+ *	state does not tell any more
+ *
+ * TCP numbers a FIN like a byte.
  */
-static bool ktls_fin_sent(const struct sock *sk, bool fin_sent)
+bool ktls_fin_sent(const struct sock *sk, bool fin_sent)
 {
 	switch (sk->sk_state) {
 	case TCP_FIN_WAIT1:

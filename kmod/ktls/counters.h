@@ -13,6 +13,7 @@ struct tls_context;
  * All of these want the socket to hold still: the caller owns the socket lock,
  * or has the socket's spinlock while nobody owns it.
  */
+bool ktls_fin_sent(const struct sock *sk, bool fin_sent);
 u64 ktls_wire_tx(const struct sock *sk, const struct tls_context *ctx,
 		 bool fin_sent);
 bool ktls_wire_tx_known(const struct sock *sk, const struct tls_context *ctx);

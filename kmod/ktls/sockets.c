@@ -266,6 +266,9 @@ static void ktls_socket_stop(struct ktls_socket *ks)
 	}
 	ks->flags |= r.flags;
 	ks->ifindex = r.ifindex;
+	/* Soon the context is no longer found through the socket. */
+	if (ktls_fin_sent(ks->sk, ks->fin_sent))
+		WRITE_ONCE(ks->fin_sent, true);
 	ks->sk = NULL;
 }
 
