@@ -44,6 +44,8 @@ cache_make()
 		-exec rm -rf --one-file-system {} +
 
 	rm -rf --one-file-system "$dir.tmp"
+	# shellcheck disable=SC2064 # now, as dir is local
+	trap "rm -rf --one-file-system '$dir.tmp'" EXIT
 	"$@" "$dir.tmp"
 	mv "$dir.tmp" "$dir"
 }
