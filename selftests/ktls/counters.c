@@ -12,8 +12,10 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/sockios.h>
+#include <linux/tcp.h>
 #include <netinet/in.h>
-#include <poll.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/sendfile.h>
 #include <sys/socket.h>
@@ -707,16 +709,27 @@ TEST_F(tls, msg_more)
 		take_all(TEST_PASS, !e);
 		check_all(TEST_PASS);
 	}
-	/* A record held open ends with what comes after it in the other type,
-	 * and is lost if nothing does.
-	 */
-	put(TEST_PASS, CLIENT, 77, MSG_MORE);
-	put_control(TEST_PASS, CLIENT, CONTENT_ALERT, 2);
-	take(TEST_PASS, SERVER, 77);
-	take_control(TEST_PASS, SERVER, CONTENT_ALERT, 2);
-	check_all(TEST_PASS);
+	/* Lost with the close. */
 	put(TEST_PASS, CLIENT, 300, MSG_MORE);
 	check_tx(TEST_PASS, CLIENT);
+}
+
+/* A record held open ends with what comes after it in another type. */
+TEST_F(tls, msg_more_control)
+{
+	up(TEST_PASS);
+	put(TEST_PASS, CLIENT, 77, MSG_MORE);
+	/* Nothing of it is sent, but what was open. */
+	ASSERT_EQ(0, send_record(self->fd[CLIENT], CONTENT_ALERT, buffer, 0,
+				 0));
+	model_flush(&self->way[CLIENT]);
+	check_tx(TEST_PASS, CLIENT);
+	put(TEST_PASS, CLIENT, 78, MSG_MORE);
+	put_control(TEST_PASS, CLIENT, CONTENT_ALERT, 2);
+	check_tx(TEST_PASS, CLIENT);
+	take(TEST_PASS, SERVER, 77 + 78);
+	take_control(TEST_PASS, SERVER, CONTENT_ALERT, 2);
+	check_all(TEST_PASS);
 }
 
 static void splice_all(TEST_ARGS, int from, int to, size_t len, int flags)
@@ -914,10 +927,26 @@ static bool try_control(TEST_ARGS, int e, size_t len)
 	return true;
 }
 
+/* Bytes that are encrypted, and that TCP has not taken. */
+static uint64_t behind_tcp(TEST_ARGS, int e)
+{
+	struct ktls_socket socket = look(TEST_PASS, e);
+	struct tcp_info info = {};
+	socklen_t len = sizeof(info);
+	int queued = 0;
+
+	EXPECT_EQ(0, getsockopt(self->fd[e], IPPROTO_TCP, TCP_INFO, &info,
+				&len));
+	EXPECT_EQ(0, ioctl(self->fd[e], SIOCOUTQ, &queued));
+
+	/* Less the SYN. */
+	return socket.tx.wire_bytes - (info.tcpi_bytes_acked - 1 + queued);
+}
+
 static void stuck_writer(TEST_ARGS, const struct connect_opts *opts, int step)
 {
 	struct way *way = &self->way[CLIENT];
-	unsigned int i, refused = 0;
+	unsigned int i, refused = 0, whole = 0;
 	bool retry = false;
 
 	link_up(TEST_PASS, opts);
@@ -933,8 +962,12 @@ static void stuck_writer(TEST_ARGS, const struct connect_opts *opts, int step)
 	}
 	EXPECT_NE(0, refused);
 
-	/* Room for a little at a time, and always something that wants it. */
-	for (i = 0; i < 60; i++) {
+	/* Room for a little at a time, and always something that wants it. With
+	 * every acknowledgement, which may take 40 ms, there is a chance that
+	 * TCP takes only a part of what waits.
+	 */
+	for (i = 0; i < 60 || (i < 3000 && opts != &small_buffers && !whole);
+	     i++) {
 		struct timespec nap = { .tv_nsec = 500000 };
 		int more = i % 3 ? 0 : MSG_MORE;
 
@@ -945,14 +978,24 @@ static void stuck_writer(TEST_ARGS, const struct connect_opts *opts, int step)
 
 			retry = !try_control(TEST_PASS, CLIENT, 2) && open;
 		} else {
-			ssize_t n = send(self->fd[CLIENT], buffer, 100 + i,
-					 MSG_DONTWAIT | more);
+			size_t len = 100 + i % 100;
+			ssize_t n;
 
+			/* Nothing waits: something large. */
+			if (!behind_tcp(TEST_PASS, CLIENT))
+				len = MAX_RECORD;
+			n = send(self->fd[CLIENT], buffer, len,
+				 MSG_DONTWAIT | more);
 			if (n > 0)
 				model_send(way, n, more);
 		}
+		whole += behind_tcp(TEST_PASS, CLIENT) >
+			 way->size[way->records - 1] + variant->overhead;
 		check_tx(TEST_PASS, CLIENT);
 	}
+	/* A record waited as a whole, behind a part of another. */
+	if (opts != &small_buffers)
+		EXPECT_NE(0, whole);
 
 	relay_may_read(self->relay, CLIENT, RELAY_ALL);
 	if (retry)
@@ -975,15 +1018,17 @@ TEST_F(tls, stuck_writer)
 	stuck_writer(TEST_PASS, &small_buffers, 1500);
 }
 
-/* TCP takes more before it calls for more: several records wait. */
+/* A record takes many segments, and more than one record may wait: TCP has room
+ * for a little before it says so.
+ */
+static const struct connect_opts small_segments = {
+	.sndbuf = 60000,
+	.rcvbuf = 2048,
+};
+
 TEST_F(tls, stuck_writer_many_records)
 {
-	const struct connect_opts opts = {
-		.sndbuf = 60000,
-		.rcvbuf = 2048,
-	};
-
-	stuck_writer(TEST_PASS, &opts, 700);
+	stuck_writer(TEST_PASS, &small_segments, 700);
 }
 
 struct blocked_send {
@@ -1055,6 +1100,50 @@ TEST_F(tls, blocked_writer_small_segments)
 	};
 
 	blocked_writer(TEST_PASS, &opts, 700);
+}
+
+static void *blocked_control(void *arg)
+{
+	struct blocked_send *b = arg;
+
+	b->sent = send_record(b->fd, CONTENT_HANDSHAKE, buffer, b->len, 0);
+
+	return NULL;
+}
+
+/* A long control message, part of which was sent. */
+TEST_F(tls, blocked_control)
+{
+	struct blocked_send b = { .len = 100000 };
+	struct timespec nap = { .tv_nsec = 1000000 };
+	struct ktls_socket socket;
+	unsigned int i, partial = 0;
+
+	link_up(TEST_PASS, &small_buffers);
+	secure(TEST_PASS);
+	relay_may_read(self->relay, CLIENT, 0);
+	/* The first record is not of it. */
+	put(TEST_PASS, CLIENT, 100, MSG_MORE);
+	b.fd = self->fd[CLIENT];
+	ASSERT_EQ(0, pthread_create(&b.thread, NULL, blocked_control, &b));
+	for (i = 0; i < 40; i++) {
+		nanosleep(&nap, NULL);
+		socket = look(TEST_PASS, CLIENT);
+		EXPECT_EQ(socket.tx.records - !!socket.tx.records,
+			  socket.tx.control_records);
+		partial += socket.tx.control_records < 7;
+		relay_may_read(self->relay, CLIENT, 3000);
+	}
+	EXPECT_NE(0, partial);
+
+	relay_may_read(self->relay, CLIENT, RELAY_ALL);
+	pthread_join(b.thread, NULL);
+	ASSERT_EQ(b.len, b.sent);
+	model_control(&self->way[CLIENT], b.len);
+	check_tx(TEST_PASS, CLIENT);
+	take(TEST_PASS, SERVER, 100);
+	take_control(TEST_PASS, SERVER, CONTENT_HANDSHAKE, b.len);
+	check_all(TEST_PASS);
 }
 
 /* A receive buffer smaller than a record: the TLS parser copies the record out
@@ -1277,6 +1366,28 @@ TEST_F(tls, fin)
 	}
 }
 
+/* FIN sent second, and not acknowledged: LAST_ACK. */
+TEST_F(tls, last_ack)
+{
+	up(TEST_PASS);
+	put(TEST_PASS, SERVER, 2000, 0);
+	take_all(TEST_PASS, CLIENT);
+	ASSERT_EQ(0, shutdown(self->fd[SERVER], SHUT_WR));
+	ASSERT_EQ(0, recv(self->fd[CLIENT], buffer, 1, 0));
+	relay_may_read(self->relay, CLIENT, 0);
+	/* More than the relay has room for, so that the FIN waits. */
+	setsockopt(self->fd[CLIENT], SOL_SOCKET, SO_SNDBUF,
+		   &(int){ 1 << 20 }, sizeof(int));
+	put(TEST_PASS, CLIENT, 200000, 0);
+	check_tx(TEST_PASS, CLIENT);
+	ASSERT_EQ(0, shutdown(self->fd[CLIENT], SHUT_WR));
+	check_tx(TEST_PASS, CLIENT);
+	relay_may_read(self->relay, CLIENT, RELAY_ALL);
+	take_all(TEST_PASS, SERVER);
+	ASSERT_EQ(0, recv(self->fd[SERVER], buffer, 1, 0));
+	check_all(TEST_PASS);
+}
+
 /* FIN came, data is still to be read. */
 TEST_F(tls, fin_before_read)
 {
@@ -1407,10 +1518,11 @@ TEST_F(tls, close_stuck)
 	struct ktls_stream *last = &self->last[CLIENT].tx;
 	struct records seen;
 
-	link_up(TEST_PASS, &small_buffers);
+	link_up(TEST_PASS, &small_segments);
 	secure(TEST_PASS);
 	get_stuck(TEST_PASS, CLIENT);
 	check_tx(TEST_PASS, CLIENT);
+	ASSERT_NE(0, behind_tcp(TEST_PASS, CLIENT));
 	shut(TEST_PASS, CLIENT);
 
 	relay_may_read(self->relay, CLIENT, RELAY_ALL);
@@ -1661,6 +1773,26 @@ TEST_F(tls, rekey)
 	if (self->tx_error[CLIENT] == EBUSY &&
 	    variant->version == TLS_1_3_VERSION)
 		TH_LOG("this kernel refuses a second key");
+}
+
+/* A key of another cipher is no key for this socket, on any kernel. */
+TEST_F(tls, rekey_refused)
+{
+	uint16_t other = variant->cipher == TLS_CIPHER_AES_GCM_128 ?
+			 TLS_CIPHER_AES_GCM_256 : TLS_CIPHER_AES_GCM_128;
+	int err;
+
+	up(TEST_PASS);
+	put(TEST_PASS, CLIENT, 100, 0);
+	take_all(TEST_PASS, SERVER);
+	err = install_key(self->fd[CLIENT], TLS_TX, variant->version, other, 9,
+			  0);
+	ASSERT_TRUE(err == -EBUSY || err == -EINVAL);
+	self->tx_error[CLIENT] = -err;
+	check_all(TEST_PASS);
+	put(TEST_PASS, CLIENT, 100, 0);
+	take_all(TEST_PASS, SERVER);
+	check_all(TEST_PASS);
 }
 
 TEST_HARNESS_MAIN
