@@ -7,12 +7,16 @@
 #include <net/tls.h>
 
 #include "adopt.h"
+#include "lock.h"
 #include "sockets.h"
 
 /* Sockets taken out of a hash bucket at a time. */
 #define KTLS_ADOPT_BATCH	64
 
 static struct sock *ktls_batch[KTLS_ADOPT_BATCH] __initdata;
+
+/* How long all owners together may keep the load waiting. */
+static unsigned long ktls_adopt_patience __initdata = 2 * HZ;
 
 static bool __init ktls_adoptable(const struct sock *sk)
 {
@@ -35,6 +39,21 @@ static bool __init ktls_adoptable(const struct sock *sk)
 		ktls_socket_put(ks);
 
 	return !ks;
+}
+
+static void __init ktls_adopt_socket(struct sock *sk)
+{
+	unsigned long began = jiffies, waited;
+
+	if (ktls_lock_sock(sk, ktls_adopt_patience)) {
+		ktls_socket_adopt(sk);
+		release_sock(sk);
+	} else {
+		/* If its other key is to come, it is taken in then. */
+		atomic64_inc(&ktls_net(sock_net(sk))->lost_sockets);
+	}
+	waited = jiffies - began;
+	ktls_adopt_patience -= min(waited, ktls_adopt_patience);
 }
 
 static void __init ktls_adopt_bucket(struct inet_hashinfo *hash,
@@ -63,9 +82,7 @@ static void __init ktls_adopt_bucket(struct inet_hashinfo *hash,
 		spin_unlock_bh(lock);
 
 		for (i = 0; i < n; i++) {
-			lock_sock(ktls_batch[i]);
-			ktls_socket_adopt(ktls_batch[i]);
-			release_sock(ktls_batch[i]);
+			ktls_adopt_socket(ktls_batch[i]);
 			sock_put(ktls_batch[i]);
 		}
 	} while (n == KTLS_ADOPT_BATCH);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /* Notifications: sent at once where the caller may sleep, else by a worker. */
 
+#include <linux/srcu.h>
 #include <linux/workqueue.h>
 
 #include "events.h"
@@ -17,6 +18,9 @@
  */
 static struct workqueue_struct *ktls_events_wq;
 static bool ktls_events_stopped;
+
+/* Held while something is sent: the family is there until the end. */
+DEFINE_STATIC_SRCU(ktls_events_srcu);
 
 static const u8 ktls_event_cmd[KTLS_EVENTS] = {
 	[KTLS_EVENT_INSTALL_TX]	= KTLS_CMD_SOCKET_INSTALL_NTF,
@@ -47,16 +51,20 @@ void ktls_events_mark(struct ktls_socket *ks, enum ktls_event event)
 void ktls_events_send(struct ktls_socket *ks)
 {
 	unsigned int event;
+	int srcu;
 
 	if (!READ_ONCE(ks->events))
 		return;
 
+	srcu = srcu_read_lock(&ktls_events_srcu);
 	for (event = 0; event < KTLS_EVENTS; event++) {
 		int dir = event == KTLS_EVENT_CLOSE ? -1 : event & 1;
 
-		if (test_and_clear_bit(event, &ks->events))
+		if (test_and_clear_bit(event, &ks->events) &&
+		    !READ_ONCE(ktls_events_stopped))
 			ktls_netlink_notify(ks, ktls_event_cmd[event], dir);
 	}
+	srcu_read_unlock(&ktls_events_srcu, srcu);
 }
 
 /**
@@ -140,15 +148,16 @@ void ktls_events_net_exit(struct ktls_net *kn)
 }
 
 /**
- * ktls_events_stop() - send what is queued, and queue nothing more
+ * ktls_events_stop() - send and queue nothing more
  *
  * Context: process, may sleep.
  */
 void ktls_events_stop(void)
 {
 	WRITE_ONCE(ktls_events_stopped, true);
-	/* Those who queue cannot be preempted. */
+	/* Those who queue cannot be preempted; those who send may sleep. */
 	synchronize_rcu();
+	synchronize_srcu(&ktls_events_srcu);
 	flush_workqueue(ktls_events_wq);
 }
 

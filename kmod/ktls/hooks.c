@@ -29,6 +29,7 @@
  * @symbol: its name, with that of its module
  * @fact: what is not known if it cannot be hooked
  * @wrapper: called instead of it, or NULL
+ * @wanted: is this call one to wrap? NULL: all are
  * @observe: called before it, or NULL
  * @set_original: tells the wrapper what to call
  * @kp: asks for the address
@@ -38,6 +39,7 @@ struct ktls_probe {
 	const char *symbol;
 	enum ktls_hook fact;
 	void *wrapper;
+	bool (*wanted)(struct ftrace_regs *fregs);
 	void (*observe)(struct ftrace_regs *fregs);
 	void (*set_original)(void *addr);
 	struct kprobe kp;
@@ -48,6 +50,9 @@ struct ktls_probe {
  * when it wakes up.
  */
 static atomic_t ktls_inside = ATOMIC_INIT(0);
+
+/* After so many of 20 ms each, the log says what the unload waits for. */
+#define KTLS_INSIDE_WAITS	50
 
 static u32 ktls_armed;
 
@@ -153,17 +158,24 @@ static int ktls_tls_setsockopt(struct sock *sk, int level, int optname,
 
 	atomic_inc(&ktls_inside);
 	err = static_call(tls_setsockopt)(sk, level, optname, optval, optlen);
-	if (level == SOL_TLS && (optname == TLS_TX || optname == TLS_RX))
-		ktls_key_requested(sk, optname == TLS_TX ? KTLS_DIRECTION_TX :
-							   KTLS_DIRECTION_RX,
-				   err);
+	ktls_key_requested(sk, optname == TLS_TX ? KTLS_DIRECTION_TX :
+						   KTLS_DIRECTION_RX, err);
 	atomic_dec(&ktls_inside);
 
 	return err;
 }
 
-/* Observers get the arguments of the function as registers. */
+/* Hooks get the arguments of the function as registers. */
 #define KTLS_ARG(type, n)	((type)ftrace_regs_get_argument(fregs, n))
+
+/* tls_setsockopt(): options of TCP come by as well, and may sleep for long. */
+static bool notrace ktls_wanted_setsockopt(struct ftrace_regs *fregs)
+{
+	int optname = KTLS_ARG(int, 2);
+
+	return KTLS_ARG(int, 1) == SOL_TLS &&
+	       (optname == TLS_TX || optname == TLS_RX);
+}
 
 static void ktls_observe_close(struct ftrace_regs *fregs)
 {
@@ -260,6 +272,7 @@ static struct ktls_probe ktls_wrappers[] = {
 		.symbol		= "tls:tls_setsockopt",
 		.fact		= KTLS_HOOK_SETSOCKOPT,
 		.wrapper	= ktls_tls_setsockopt,
+		.wanted		= ktls_wanted_setsockopt,
 		.set_original	= ktls_original_tls_setsockopt,
 	},
 };
@@ -313,8 +326,12 @@ static void notrace ktls_redirect(unsigned long ip, unsigned long parent_ip,
 		return;
 
 	for (i = 0; i < ARRAY_SIZE(ktls_wrappers); i++) {
-		wrapper = (unsigned long)ktls_wrappers[i].wrapper;
-		if (ktls_wrappers[i].addr == ip)
+		const struct ktls_probe *probe = &ktls_wrappers[i];
+
+		if (probe->addr != ip)
+			continue;
+		wrapper = (unsigned long)probe->wrapper;
+		if (!probe->wanted || probe->wanted(fregs))
 			ftrace_regs_set_instruction_pointer(fregs, wrapper);
 	}
 }
@@ -517,13 +534,18 @@ void ktls_hooks_disarm_adders(void)
 {
 	u32 mine = KTLS_HOOK_SET_SW_OFFLOAD | KTLS_HOOK_SET_DEVICE_OFFLOAD |
 		   KTLS_HOOK_SET_DEVICE_OFFLOAD_RX | KTLS_HOOK_SETSOCKOPT;
+	unsigned int waits = 0;
 
 	if (!(ktls_armed & mine))
 		return;
 
 	ktls_disarm(&ktls_wrapper_ops);
-	while (atomic_read(&ktls_inside))
+	while (atomic_read(&ktls_inside)) {
+		if (++waits == KTLS_INSIDE_WAITS)
+			pr_warn("the unload waits for %d tasks that install a key: setsockopt(TLS_TX) or (TLS_RX) has to return first\n",
+				atomic_read(&ktls_inside));
 		msleep(20);
+	}
 	synchronize_rcu_tasks();
 	ktls_armed &= ~mine;
 }

@@ -131,12 +131,12 @@ unpin:
 
 static void __exit ktls_exit(void)
 {
-	/* No socket comes in, nobody hears of one, nobody looks at one, none
+	/* Nobody hears of a socket, nobody looks at one, none comes in, none
 	 * leaves: in this order, because each needs those behind it.
 	 */
-	ktls_hooks_disarm_adders();
 	ktls_events_stop();
 	ktls_netlink_exit();
+	ktls_hooks_disarm_adders();
 	ktls_hooks_disarm_removers();
 	unregister_pernet_subsys(&ktls_net_ops);
 	ktls_sockets_exit();

@@ -6,6 +6,7 @@
 #include <linux/capability.h>
 #include <linux/mm.h>
 #include <linux/module.h>
+#include <linux/pid_namespace.h>
 #include <linux/sched.h>
 #include <linux/user_namespace.h>
 #include <net/genetlink.h>
@@ -37,9 +38,12 @@ static struct ktls_dump *ktls_dump(struct netlink_callback *cb)
 	return (struct ktls_dump *)cb->ctx;
 }
 
-/* Who asks, and may they see everything? */
+/* Who asks, by what names do they know users and processes, and may they see
+ * everything?
+ */
 struct ktls_reader {
 	struct user_namespace *user_ns;
+	struct pid_namespace *pid_ns;
 	kuid_t uid;
 	bool admin;
 };
@@ -49,6 +53,8 @@ static void ktls_reader_init(struct ktls_reader *reader, struct sk_buff *skb)
 	struct sock *sk = NETLINK_CB(skb).sk;
 
 	reader->user_ns = sk_user_ns(sk);
+	/* Requests are answered in the context of the task that made them. */
+	reader->pid_ns = task_active_pid_ns(current);
 	reader->uid = NETLINK_CREDS(skb)->uid;
 	reader->admin = netlink_ns_capable(skb, sock_net(sk)->user_ns,
 					   CAP_NET_ADMIN);
@@ -73,6 +79,21 @@ static bool ktls_reader_sees(const struct ktls_reader *reader,
 				 nla_total_size(KTLS_COMM_LEN) +	\
 				 2 * KTLS_STREAM_ROOM)
 
+static void ktls_fill_counters(struct ktls_attrs *attrs,
+			       const struct ktls_reading *r,
+			       enum ktls_direction dir)
+{
+	const typeof(r->stream[0]) *st = &r->stream[dir];
+
+	ktls_put_uint(attrs, KTLS_A_STREAM_RECORDS, st->records);
+	ktls_put_uint(attrs, KTLS_A_STREAM_PAYLOAD_BYTES, st->payload);
+	ktls_put_uint(attrs, KTLS_A_STREAM_WIRE_BYTES, st->wire);
+	if (st->control)
+		ktls_put_uint(attrs, KTLS_A_STREAM_CONTROL_RECORDS,
+			      st->control);
+	ktls_put_uint(attrs, KTLS_A_STREAM_KEY_RECORDS, st->key_records);
+}
+
 static void ktls_fill_stream(struct ktls_attrs *attrs, int type,
 			     const struct ktls_socket *ks,
 			     const struct ktls_reading *r,
@@ -86,16 +107,10 @@ static void ktls_fill_stream(struct ktls_attrs *attrs, int type,
 	if (st->mode != KTLS_MODE_NONE) {
 		ktls_put_u16(attrs, KTLS_A_STREAM_VERSION, ks->version);
 		ktls_put_u16(attrs, KTLS_A_STREAM_CIPHER, ks->cipher);
-		ktls_put_uint(attrs, KTLS_A_STREAM_RECORDS, st->records);
-		ktls_put_uint(attrs, KTLS_A_STREAM_PAYLOAD_BYTES, st->payload);
-		ktls_put_uint(attrs, KTLS_A_STREAM_WIRE_BYTES, st->wire);
-		if (st->control)
-			ktls_put_uint(attrs, KTLS_A_STREAM_CONTROL_RECORDS,
-				      st->control);
+		if (!(r->flags & KTLS_SOCKET_FLAGS_BUSY))
+			ktls_fill_counters(attrs, r, dir);
 		if (st->rekeys)
 			ktls_put_u32(attrs, KTLS_A_STREAM_REKEYS, st->rekeys);
-		ktls_put_uint(attrs, KTLS_A_STREAM_KEY_RECORDS,
-			      st->key_records);
 		if (st->last_error)
 			ktls_put_u32(attrs, KTLS_A_STREAM_LAST_ERROR,
 				     st->last_error);
@@ -109,9 +124,11 @@ static void ktls_fill_stream(struct ktls_attrs *attrs, int type,
 static int ktls_fill_socket(struct sk_buff *skb, const struct ktls_socket *ks,
 			    const struct ktls_reading *r,
 			    struct user_namespace *user_ns,
+			    struct pid_namespace *pid_ns,
 			    u32 portid, u32 seq, int flags, u8 cmd, int dir)
 {
 	struct ktls_attrs attrs;
+	pid_t pid;
 	void *hdr;
 
 	hdr = genlmsg_put(skb, portid, seq, &ktls_family, flags, cmd);
@@ -143,11 +160,12 @@ static int ktls_fill_socket(struct sk_buff *skb, const struct ktls_socket *ks,
 	if (ks->cgroup_id)
 		ktls_put_uint(&attrs, KTLS_A_SOCKET_CGROUP_ID, ks->cgroup_id);
 	ktls_put_u32(&attrs, KTLS_A_SOCKET_NETNS, ks->kn->net->ns.inum);
-	if (ks->pid) {
-		ktls_put_u32(&attrs, KTLS_A_SOCKET_PID, ks->pid);
+	pid = pid_nr_ns(ks->pid, pid_ns);
+	if (pid)
+		ktls_put_u32(&attrs, KTLS_A_SOCKET_PID, pid);
+	if (ks->pid)
 		ktls_put(&attrs, KTLS_A_SOCKET_COMM, ks->comm,
 			 strnlen(ks->comm, KTLS_COMM_LEN - 1) + 1);
-	}
 	ktls_put_uint(&attrs, KTLS_A_SOCKET_INSTALL_TIME, ks->install_time);
 	if (ks->close_time)
 		ktls_put_uint(&attrs, KTLS_A_SOCKET_CLOSE_TIME,
@@ -192,8 +210,9 @@ void ktls_netlink_notify(struct ktls_socket *ks, u8 cmd, int dir)
 	skb = genlmsg_new(GENLMSG_DEFAULT_SIZE, GFP_KERNEL_ACCOUNT);
 	if (!skb)
 		goto lost;
-	err = ktls_fill_socket(skb, ks, &r, kn->net->user_ns, 0, 0, 0, cmd,
-			       dir);
+	/* One message for all listeners. */
+	err = ktls_fill_socket(skb, ks, &r, kn->net->user_ns, &init_pid_ns, 0,
+			       0, 0, cmd, dir);
 	if (WARN_ON_ONCE(err)) {
 		nlmsg_free(skb);
 		goto lost;
@@ -287,8 +306,9 @@ int ktls_nl_socket_get_doit(struct sk_buff *skb, struct genl_info *info)
 		goto put;
 	}
 	ktls_socket_read(ks, &r);
-	err = ktls_fill_socket(reply, ks, &r, reader.user_ns, info->snd_portid,
-			       info->snd_seq, 0, KTLS_CMD_SOCKET_GET, -1);
+	err = ktls_fill_socket(reply, ks, &r, reader.user_ns, reader.pid_ns,
+			       info->snd_portid, info->snd_seq, 0,
+			       KTLS_CMD_SOCKET_GET, -1);
 	if (err)
 		nlmsg_free(reply);
 	else
@@ -325,7 +345,7 @@ static bool ktls_match_stream(struct nlattr **f, const struct ktls_socket *ks,
 
 /* What can be told before the counters are read. */
 static bool ktls_match_socket(struct nlattr **f, const struct ktls_socket *ks,
-			      struct user_namespace *user_ns)
+			      const struct ktls_reader *reader)
 {
 	__be16 port;
 
@@ -341,14 +361,15 @@ static bool ktls_match_socket(struct nlattr **f, const struct ktls_socket *ks,
 	    nla_get_be16(f[KTLS_A_FILTER_REMOTE_PORT]) != ks->dport)
 		return false;
 	if (f[KTLS_A_FILTER_UID]) {
-		kuid_t uid = make_kuid(user_ns,
+		kuid_t uid = make_kuid(reader->user_ns,
 				       nla_get_u32(f[KTLS_A_FILTER_UID]));
 
 		if (!uid_valid(uid) || !uid_eq(uid, ks->uid))
 			return false;
 	}
 	if (f[KTLS_A_FILTER_PID] &&
-	    nla_get_u32(f[KTLS_A_FILTER_PID]) != ks->pid)
+	    nla_get_u32(f[KTLS_A_FILTER_PID]) !=
+	    pid_nr_ns(ks->pid, reader->pid_ns))
 		return false;
 	if (f[KTLS_A_FILTER_CGROUP_ID] &&
 	    nla_get_u64(f[KTLS_A_FILTER_CGROUP_ID]) != ks->cgroup_id)
@@ -393,7 +414,7 @@ int ktls_nl_socket_get_dumpit(struct sk_buff *skb, struct netlink_callback *cb)
 		struct ktls_reading r;
 
 		if (ktls_reader_sees(&reader, ks) &&
-		    ktls_match_socket(f, ks, reader.user_ns)) {
+		    ktls_match_socket(f, ks, &reader)) {
 			ktls_socket_read(ks, &r);
 			/* Both none: the key is just being installed. */
 			if ((r.stream[KTLS_DIRECTION_TX].mode ||
@@ -402,6 +423,7 @@ int ktls_nl_socket_get_dumpit(struct sk_buff *skb, struct netlink_callback *cb)
 			     ktls_match_stream(f, ks, &r, KTLS_DIRECTION_RX)))
 				err = ktls_fill_socket(skb, ks, &r,
 						       reader.user_ns,
+						       reader.pid_ns,
 						       NETLINK_CB(cb->skb).portid,
 						       cb->nlh->nlmsg_seq,
 						       NLM_F_MULTI,
@@ -436,6 +458,7 @@ static int ktls_fill_totals(struct sk_buff *skb, const struct ktls_cell *cell,
 	    nla_put_u16(skb, KTLS_A_TOTALS_CIPHER, cipher) ||
 	    nla_put_uint(skb, KTLS_A_TOTALS_OPEN, cell->open) ||
 	    nla_put_uint(skb, KTLS_A_TOTALS_CLOSED, cell->closed) ||
+	    nla_put_uint(skb, KTLS_A_TOTALS_BUSY, cell->busy) ||
 	    nla_put_uint(skb, KTLS_A_TOTALS_RECORDS, cell->records) ||
 	    nla_put_uint(skb, KTLS_A_TOTALS_PAYLOAD_BYTES, cell->payload) ||
 	    nla_put_uint(skb, KTLS_A_TOTALS_WIRE_BYTES, cell->wire) ||

@@ -5,6 +5,7 @@
 #include <linux/delay.h>
 #include <linux/fs.h>
 #include <linux/net.h>
+#include <linux/pid.h>
 #include <linux/rhashtable.h>
 #include <linux/slab.h>
 #include <linux/sock_diag.h>
@@ -14,10 +15,14 @@
 
 #include "counters.h"
 #include "events.h"
+#include "lock.h"
 #include "sockets.h"
 
 /* A task that has room to send needs only a processor: wait that long for it. */
 #define KTLS_READ_RETRIES	20
+
+/* How long a reader waits for the owner of a socket, jiffies. */
+#define KTLS_READ_PATIENCE	(HZ / 2)
 
 /* Open sockets of all namespaces by their TLS context, which every place in
  * tls.ko knows, also the last one of all, where the socket may be gone.
@@ -34,8 +39,10 @@ static const struct rhashtable_params ktls_table_params = {
 
 static void ktls_socket_free_rcu(struct rcu_head *rcu)
 {
-	kmem_cache_free(ktls_cache,
-			container_of(rcu, struct ktls_socket, rcu));
+	struct ktls_socket *ks = container_of(rcu, struct ktls_socket, rcu);
+
+	put_pid(ks->pid);
+	kmem_cache_free(ktls_cache, ks);
 }
 
 void ktls_socket_hold(struct ktls_socket *ks)
@@ -272,11 +279,13 @@ static void ktls_socket_stop(struct ktls_socket *ks)
 	ks->sk = NULL;
 }
 
-/* False if it is worth while to try again in a moment. */
-static bool ktls_socket_try_read(struct ktls_socket *ks, struct sock *sk,
-				 struct ktls_reading *r)
+/* Caller has the socket lock, or its spinlock while nobody owns it. Return:
+ * -EAGAIN if it is worth while to try again in a moment.
+ */
+static int ktls_socket_read_locked(struct ktls_socket *ks, struct sock *sk,
+				   struct ktls_reading *r)
 {
-	bool slow = lock_sock_fast(sk), known = true;
+	int err = 0;
 
 	/* A close that began meanwhile left its mark before it took the lock;
 	 * one that has not begun waits for the lock.
@@ -286,14 +295,38 @@ static bool ktls_socket_try_read(struct ktls_socket *ks, struct sock *sk,
 	r->flags = ks->flags;
 	if (ks->sk) {
 		ktls_socket_read_open(ks, sk, r);
-		known = ktls_wire_tx_known(sk, tls_get_ctx(sk));
+		if (!ktls_wire_tx_known(sk, tls_get_ctx(sk)))
+			err = -EAGAIN;
 	} else {
 		ktls_socket_read_closed(ks, r);
 	}
 	spin_unlock_bh(&ks->lock);
-	unlock_sock_fast(sk, slow);
 
-	return known;
+	return err;
+}
+
+/* Also -EBUSY if its owner does not let go of it. */
+static int ktls_socket_try_read(struct ktls_socket *ks, struct sock *sk,
+				struct ktls_reading *r)
+{
+	int err = -EBUSY;
+
+	local_bh_disable();
+	bh_lock_sock(sk);
+	if (!sock_owned_by_user_nocheck(sk))
+		err = ktls_socket_read_locked(ks, sk, r);
+	bh_unlock_sock(sk);
+	local_bh_enable();
+	if (err != -EBUSY)
+		return err;
+
+	/* Whoever kept one reader waiting does not get another. */
+	if (ktls_lock_sock(sk, READ_ONCE(ks->busy) ? 0 : KTLS_READ_PATIENCE)) {
+		err = ktls_socket_read_locked(ks, sk, r);
+		release_sock(sk);
+	}
+
+	return err;
 }
 
 /**
@@ -301,12 +334,16 @@ static bool ktls_socket_try_read(struct ktls_socket *ks, struct sock *sk,
  * @ks: socket, open or closed
  * @r: result
  *
- * Context: process, may sleep until the socket's owner lets go of it.
+ * If its owner keeps the socket locked, there are no counters, and a flag says
+ * so.
+ *
+ * Context: process, may sleep for KTLS_READ_PATIENCE.
  */
 void ktls_socket_read(struct ktls_socket *ks, struct ktls_reading *r)
 {
 	enum ktls_direction dir;
 	struct sock *sk;
+	int err;
 
 	memset(r, 0, sizeof(*r));
 
@@ -320,10 +357,16 @@ void ktls_socket_read(struct ktls_socket *ks, struct ktls_reading *r)
 	spin_unlock_bh(&ks->lock);
 
 	if (sk) {
-		unsigned int patience = KTLS_READ_RETRIES;
+		unsigned int tries = KTLS_READ_RETRIES;
 
-		while (!ktls_socket_try_read(ks, sk, r) && patience--)
+		while ((err = ktls_socket_try_read(ks, sk, r)) == -EAGAIN &&
+		       tries--)
 			usleep_range(100, 1000);
+		WRITE_ONCE(ks->busy, err == -EBUSY);
+		if (err == -EBUSY) {
+			memset(r, 0, sizeof(*r));
+			r->flags = ks->flags | KTLS_SOCKET_FLAGS_BUSY;
+		}
 		sock_put(sk);
 	}
 
@@ -434,7 +477,7 @@ static struct ktls_socket *ktls_socket_create(struct sock *sk,
 	ks->uid = sock_net_uid(sock_net(sk), sk);
 	ks->flags = flags;
 	if (!(flags & KTLS_SOCKET_FLAGS_ADOPTED)) {
-		ks->pid = task_tgid_nr(current);
+		ks->pid = get_pid(task_tgid(current));
 		get_task_comm(ks->comm, current->group_leader);
 	}
 	ktls_socket_set_addresses(ks, sk);
@@ -458,6 +501,7 @@ remove:
 	ktls_socket_put(ks);
 	goto lost;
 free:
+	put_pid(ks->pid);
 	kmem_cache_free(ktls_cache, ks);
 lost:
 	atomic64_inc(&kn->lost_sockets);

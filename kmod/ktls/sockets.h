@@ -16,6 +16,7 @@
 
 #include "totals.h"
 
+struct pid;
 struct sock;
 struct tls_context;
 
@@ -39,7 +40,8 @@ struct tls_context;
  * @n_events: how many
  * @events_lock: protects @events and @n_events
  * @events_work: sends what is to be told
- * @lost_sockets: kTLS sockets that no memory was left for
+ * @lost_sockets: kTLS sockets that no memory was left for, or that were not to
+ *	be had when the module was loaded
  * @lost_events: notifications that a listener did not get
  */
 struct ktls_net {
@@ -116,7 +118,8 @@ struct ktls_stream {
  * @cgroup_id: of the owner's cgroup, 0 if there is none
  * @ino: inode of the socket
  * @uid: owner
- * @pid: thread group that installed the first key, 0 if adopted
+ * @pid: thread group that installed the first key, with a reference, or NULL if
+ *	adopted
  * @flags: &enum ktls_socket_flags that do not change while it is open
  * @version: of both directions
  * @cipher: of both directions
@@ -129,6 +132,7 @@ struct ktls_stream {
  * @unlinked: it left &ktls_net.open; under &ktls_net.lock
  * @fin_sent: a FIN was sent before the socket reached TCP_CLOSE
  * @closing: its close has begun
+ * @busy: the latest reader waited in vain for its owner
  * @ifindex: once closed, device that held a key, or 0
  * @comm: command that installed the first key
  * @stream: by &enum ktls_direction
@@ -150,7 +154,7 @@ struct ktls_socket {
 	u64 cgroup_id;
 	u64 ino;
 	kuid_t uid;
-	u32 pid;
+	struct pid *pid;
 	u32 flags;
 	u16 version;
 	u16 cipher;
@@ -163,6 +167,7 @@ struct ktls_socket {
 	bool unlinked;
 	bool fin_sent;
 	bool closing;
+	bool busy;
 	int ifindex;
 	char comm[KTLS_COMM_LEN];
 	struct ktls_stream stream[KTLS_DIRECTIONS];

@@ -78,6 +78,7 @@ static void ktls_totals_add(struct ktls_totals *totals,
 			cell->closed++;
 		else
 			cell->open++;
+		cell->busy += !!(r->flags & KTLS_SOCKET_FLAGS_BUSY);
 		cell->records += r->stream[dir].records;
 		cell->payload += r->stream[dir].payload;
 		cell->wire += r->stream[dir].wire;
@@ -111,7 +112,7 @@ void ktls_totals_closed(struct ktls_net *kn, const struct ktls_socket *ks,
  * @kn: the namespace
  *
  * Each socket is in it once, also one that is closed meanwhile, so that no sum
- * ever goes down.
+ * ever goes down but for a busy socket, whose counters are not to be had.
  *
  * Context: process, may sleep.
  * Return: the sums, to be freed with kvfree(), or NULL for want of memory.

@@ -22,6 +22,7 @@ struct ktls_socket;
  * struct ktls_cell - sums over the streams of one combination
  * @open: sockets open now; filled in by ktls_totals_read() only
  * @closed: sockets closed
+ * @busy: of the open ones, those whose counters are not in the sums
  * @records: sum of records
  * @payload: sum of payload bytes
  * @wire: sum of bytes on the wire
@@ -32,6 +33,7 @@ struct ktls_socket;
 struct ktls_cell {
 	u64 open;
 	u64 closed;
+	u64 busy;
 	u64 records;
 	u64 payload;
 	u64 wire;

@@ -362,4 +362,53 @@ TEST_F(permissions, unmapped_owner)
 	EXPECT_EQ(0, status);
 }
 
+static int store_pid(const struct ktls_socket *socket, void *arg)
+{
+	*(uint32_t *)arg = socket->pid;
+
+	return 0;
+}
+
+/* In a container, processes have the numbers that one sees there. */
+TEST_F(permissions, pid_namespace)
+{
+	struct ktls_filter first = { .match = KTLS_MATCH(PID), .pid = 1 };
+	struct cookies cookies = {};
+	struct ktls *ktls;
+	uint32_t number;
+	int fd[2], status;
+	pid_t pid;
+
+	ASSERT_EQ(0, netns_new());
+	ASSERT_EQ(0, unshare(CLONE_NEWPID));
+	pid = fork();
+	ASSERT_LE(0, pid);
+	if (!pid) {
+		if (tls_pair(fd, VERSION, CIPHER) || ktls_open(&ktls, -1) ||
+		    ktls_dump_sockets(ktls, NULL, store_pid, &number))
+			_exit(1);
+		if (number != 1)
+			_exit(2);
+		if (cookies_dump(ktls, &first, &cookies) || cookies.n != 2)
+			_exit(3);
+		/* One that is not there, seen from within. */
+		if (cookies_dump(ktls, &(struct ktls_filter) {
+					 .match = KTLS_MATCH(PID),
+					 .pid = 4000000,
+				 }, &cookies) || cookies.n)
+			_exit(4);
+		_exit(0);
+	}
+	ASSERT_EQ(pid, waitpid(pid, &status, 0));
+	EXPECT_EQ(0, status) TH_LOG("exit %d", WEXITSTATUS(status));
+
+	/* From outside, it is who it is here. */
+	ASSERT_EQ(0, ktls_open(&ktls, -1));
+	number = 0;
+	ASSERT_EQ(0, ktls_dump_sockets(ktls, &(struct ktls_filter) {
+					       .match = KTLS_MATCH(CLOSED),
+				       }, store_pid, &number));
+	EXPECT_EQ((uint32_t)pid, number);
+}
+
 TEST_HARNESS_MAIN

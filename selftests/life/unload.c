@@ -39,7 +39,7 @@ struct task {
 	void *page;
 	struct key key;
 	int result;
-	bool done;
+	bool done, stop;
 };
 
 static void *task_main(void *arg)
@@ -95,6 +95,32 @@ static void run_install(struct task *task)
 {
 	task->result = setsockopt(task->fd, SOL_TLS, TLS_TX, task->page,
 				  task->key.len) ? -errno : 0;
+}
+
+/* Send a page that may take its time to come. */
+static void run_send(struct task *task)
+{
+	ssize_t sent = send(task->fd, task->page, getpagesize(), 0);
+
+	task->result = sent < 0 ? -errno : sent;
+}
+
+/* Send without a rest, and read as quickly. */
+static void run_flood(struct task *task)
+{
+	static const char block[1 << 16];
+
+	while (!__atomic_load_n(&task->stop, __ATOMIC_RELAXED) &&
+	       send(task->fd, block, sizeof(block), 0) > 0)
+		;
+}
+
+static void run_drain(struct task *task)
+{
+	static char block[1 << 17];
+
+	while (recv(task->fd, block, sizeof(block), 0) > 0)
+		;
 }
 
 FIXTURE(unload)
@@ -165,7 +191,7 @@ static bool page_wanted(int fd)
 	       read(fd, &msg, sizeof(msg)) == sizeof(msg);
 }
 
-static int page_fill(int fd, void *page, const struct key *key)
+static int page_fill(int fd, void *page, const void *bytes, size_t len)
 {
 	static char content[1 << 16] __attribute__((aligned(4096)));
 	struct uffdio_copy copy = {
@@ -174,7 +200,7 @@ static int page_fill(int fd, void *page, const struct key *key)
 		.len = getpagesize(),
 	};
 
-	memcpy(content, key->bytes, key->len);
+	memcpy(content, bytes, len);
 
 	return ioctl(fd, UFFDIO_COPY, &copy) ? -errno : 0;
 }
@@ -227,7 +253,8 @@ TEST_F_TIMEOUT(unload, parked_in_setsockopt, 300)
 	EXPECT_FALSE(task_done(&install));
 	EXPECT_TRUE(module_loaded());
 
-	ASSERT_EQ(0, page_fill(uffd, install.page, &install.key));
+	ASSERT_EQ(0, page_fill(uffd, install.page, install.key.bytes,
+			       install.key.len));
 	EXPECT_TRUE(task_wait(&install, 5000));
 	EXPECT_EQ(0, install.result);
 	EXPECT_TRUE(task_wait(&self->unload, unload_limit()));
@@ -240,7 +267,135 @@ TEST_F_TIMEOUT(unload, parked_in_setsockopt, 300)
 	EXPECT_TRUE(works(self->fd, position));
 }
 
-/* The same where the key is refused in the end, many at a time. */
+static int add_busy(const struct ktls_totals *totals, void *arg)
+{
+	*(uint64_t *)arg += totals->busy;
+
+	return 0;
+}
+
+/* A task sleeps in sendmsg() with the lock of the socket, for as long as it
+ * likes: nobody else has to.
+ */
+TEST_F_TIMEOUT(unload, parked_in_sendmsg, 300)
+{
+	static char content[1 << 16], got[sizeof(content)];
+	struct cookies cookies = {};
+	struct task sender = {};
+	uint64_t cookie, busy = 0, position[2] = {};
+	struct ktls_socket s;
+	struct ktls *ktls;
+	int uffd;
+
+	uffd = page_open(&sender.page);
+	if (uffd < 0)
+		SKIP(return, "no userfaultfd");
+	ASSERT_EQ(0, tls_pair(self->fd, VERSION, CIPHER));
+	EXPECT_TRUE(works(self->fd, position));
+	cookie = cookie_of(self->fd[0]);
+	ASSERT_EQ(0, ktls_open(&ktls, -1));
+	sender.fd = self->fd[0];
+	task_start(&sender, run_send);
+	ASSERT_TRUE(page_wanted(uffd));
+
+	ASSERT_TRUE(socket_by_cookie(ktls, cookie, &s));
+	EXPECT_TRUE(s.flags & KTLS_SOCKET_FLAGS_BUSY);
+	EXPECT_FALSE(s.flags & KTLS_SOCKET_FLAGS_CLOSED);
+	EXPECT_EQ(KTLS_MODE_SW, s.tx.mode);
+	EXPECT_EQ(0, s.tx.records);
+	EXPECT_EQ((uint32_t)getpid(), s.pid);
+	ASSERT_EQ(0, cookies_dump(ktls, NULL, &cookies));
+	EXPECT_EQ(4, cookies.n);
+	EXPECT_EQ(1, cookies_count(&cookies, cookie));
+	ASSERT_EQ(0, ktls_dump_totals(ktls, add_busy, &busy));
+	/* In both directions. */
+	EXPECT_EQ(2, busy);
+
+	EXPECT_EQ(0, module_unload(unload_limit(), NULL, NULL));
+	EXPECT_EQ(0, module_load());
+	EXPECT_EQ(1, module_state().lost_sockets);
+	EXPECT_EQ(3, module_state().open);
+	EXPECT_TRUE(works(self->bystander, self->position));
+	EXPECT_FALSE(task_done(&sender));
+
+	memset(content, 'x', getpagesize());
+	ASSERT_EQ(0, page_fill(uffd, sender.page, content, getpagesize()));
+	EXPECT_TRUE(task_wait(&sender, 5000));
+	EXPECT_EQ(getpagesize(), sender.result);
+	EXPECT_EQ(getpagesize(), recv(self->fd[1], got, getpagesize(),
+				      MSG_WAITALL));
+	EXPECT_EQ(0, memcmp(got, content, getpagesize()));
+	EXPECT_TRUE(works(self->fd, position));
+	ktls_close(ktls);
+}
+
+/* One that was busy no longer is, and its numbers are whole. */
+TEST_F_TIMEOUT(unload, busy_for_a_while, 300)
+{
+	static char content[1 << 16], got[sizeof(content)];
+	struct task sender = {};
+	struct ktls_socket s;
+	struct ktls *ktls;
+	uint64_t cookie;
+	int uffd;
+
+	uffd = page_open(&sender.page);
+	if (uffd < 0)
+		SKIP(return, "no userfaultfd");
+	ASSERT_EQ(0, tls_pair(self->fd, VERSION, CIPHER));
+	cookie = cookie_of(self->fd[0]);
+	ASSERT_EQ(0, ktls_open(&ktls, -1));
+	sender.fd = self->fd[0];
+	task_start(&sender, run_send);
+	ASSERT_TRUE(page_wanted(uffd));
+	ASSERT_TRUE(socket_by_cookie(ktls, cookie, &s));
+	EXPECT_TRUE(s.flags & KTLS_SOCKET_FLAGS_BUSY);
+	ASSERT_EQ(0, page_fill(uffd, sender.page, content, getpagesize()));
+	EXPECT_TRUE(task_wait(&sender, 5000));
+	EXPECT_EQ(getpagesize(), recv(self->fd[1], got, getpagesize(),
+				      MSG_WAITALL));
+
+	ASSERT_TRUE(socket_by_cookie(ktls, cookie, &s));
+	EXPECT_FALSE(s.flags & KTLS_SOCKET_FLAGS_BUSY);
+	EXPECT_EQ(1, s.tx.records);
+	EXPECT_EQ((uint64_t)getpagesize(), s.tx.payload_bytes);
+	ktls_close(ktls);
+}
+
+/* A socket whose owners never rest is not busy: they let go of it now and then. */
+TEST_F_TIMEOUT(unload, flood, 300)
+{
+	unsigned int i, reads = slow_kernel() ? 50 : 300;
+	struct task sender[3] = {}, reader = {};
+	uint64_t cookie, before = 0;
+	struct ktls_socket s;
+	struct ktls *ktls;
+
+	ASSERT_EQ(0, tls_pair(self->fd, VERSION, CIPHER));
+	cookie = cookie_of(self->fd[0]);
+	ASSERT_EQ(0, ktls_open(&ktls, -1));
+	reader.fd = self->fd[1];
+	task_start(&reader, run_drain);
+	for (i = 0; i < 3; i++) {
+		sender[i].fd = self->fd[0];
+		task_start(&sender[i], run_flood);
+	}
+	for (i = 0; i < reads; i++) {
+		ASSERT_TRUE(socket_by_cookie(ktls, cookie, &s));
+		EXPECT_FALSE(s.flags & KTLS_SOCKET_FLAGS_BUSY)
+			TH_LOG("read %u", i);
+		EXPECT_LE(before, s.tx.payload_bytes);
+		before = s.tx.payload_bytes;
+	}
+	EXPECT_LT(0, before);
+	for (i = 0; i < 3; i++)
+		__atomic_store_n(&sender[i].stop, true, __ATOMIC_RELAXED);
+	for (i = 0; i < 3; i++)
+		EXPECT_TRUE(task_wait(&sender[i], 60000));
+	ktls_close(ktls);
+}
+
+/* As parked_in_setsockopt, but the key is refused in the end; many at a time. */
 TEST_F_TIMEOUT(unload, parked_and_refused, 300)
 {
 	struct task install[8] = {};
@@ -262,7 +417,8 @@ TEST_F_TIMEOUT(unload, parked_and_refused, 300)
 	for (i = 0; i < 8; i++) {
 		EXPECT_FALSE(task_wait(&self->unload, 100));
 		ASSERT_EQ(0, page_fill(uffd[i], install[i].page,
-				       &install[i].key));
+				       install[i].key.bytes,
+				       install[i].key.len));
 		EXPECT_TRUE(task_wait(&install[i], 5000));
 		EXPECT_EQ(-EINVAL, install[i].result);
 	}
@@ -289,14 +445,16 @@ TEST_F_TIMEOUT(unload, load_while_installing, 300)
 	task_start(&install, run_install);
 	ASSERT_TRUE(page_wanted(uffd));
 
-	/* It waits for the socket, which it has to adopt. */
+	/* It cannot have the socket, and does not wait for it forever. */
 	task_start(&load, run_load);
-	EXPECT_FALSE(task_wait(&load, A_WHILE));
-	ASSERT_EQ(0, page_fill(uffd, install.page, &install.key));
+	EXPECT_TRUE(task_wait(&load, 60000));
+	EXPECT_EQ(0, load.result);
+	EXPECT_EQ(1, module_state().lost_sockets);
+	EXPECT_FALSE(task_done(&install));
+	ASSERT_EQ(0, page_fill(uffd, install.page, install.key.bytes,
+			       install.key.len));
 	EXPECT_TRUE(task_wait(&install, 5000));
 	EXPECT_EQ(0, install.result);
-	EXPECT_TRUE(task_wait(&load, 10000));
-	EXPECT_EQ(0, load.result);
 	adopted_whole(_metadata, self->fd[0]);
 	EXPECT_TRUE(works(self->fd, position));
 }

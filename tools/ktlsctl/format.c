@@ -96,8 +96,11 @@ const char *format_process(char buffer[PROCESS_LEN],
 {
 	char comm[KTLS_COMM_LEN];
 
-	if (!s->pid && !s->comm[0])
+	if (!s->comm[0])
 		snprintf(buffer, PROCESS_LEN, "-");
+	else if (!s->pid)
+		snprintf(buffer, PROCESS_LEN, "%s",
+			 format_comm(comm, s->comm));
 	else
 		snprintf(buffer, PROCESS_LEN, "%u/%s", s->pid,
 			 format_comm(comm, s->comm));

@@ -82,7 +82,7 @@ static void print_text(const struct ktls_module *m)
 	printf("closed        %" PRIu64 " in the history, which keeps %" PRIu64
 	       "\n", m->closed, m->closed_limit);
 	printf("lost sockets  %" PRIu64 "%s\n", m->lost_sockets,
-	       m->lost_sockets ? " for want of memory" : "");
+	       m->lost_sockets ? " for want of memory, or locked while the module was loaded" : "");
 	printf("lost events   %" PRIu64 "%s\n", m->lost_events,
 	       m->lost_events ? " that listeners did not read in time" : "");
 	print_hooks("observed", m->armed);

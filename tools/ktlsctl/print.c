@@ -125,7 +125,8 @@ static void add_if(struct json_object *o, const char *key, uint64_t value)
 		json_add_number(o, key, value);
 }
 
-static struct json_object *json_stream(const struct ktls_stream *s, bool tx)
+static struct json_object *json_stream(const struct ktls_stream *s, bool tx,
+				       bool busy)
 {
 	struct json_object *o = json_object_new_object();
 
@@ -134,13 +135,16 @@ static struct json_object *json_stream(const struct ktls_stream *s, bool tx)
 		return o;
 	add_name(o, "version", ktls_version_name(s->version), s->version);
 	add_name(o, "cipher", ktls_cipher_name(s->cipher), s->cipher);
-	json_add_number(o, "records", s->records);
-	json_add_number(o, "payload-bytes", s->payload_bytes);
-	json_add_number(o, "wire-bytes", s->wire_bytes);
-	if (tx)
-		json_add_number(o, "control-records", s->control_records);
+	if (!busy) {
+		json_add_number(o, "records", s->records);
+		json_add_number(o, "payload-bytes", s->payload_bytes);
+		json_add_number(o, "wire-bytes", s->wire_bytes);
+		if (tx)
+			json_add_number(o, "control-records",
+					s->control_records);
+		json_add_number(o, "key-records", s->key_records);
+	}
 	json_add_number(o, "rekeys", s->rekeys);
-	json_add_number(o, "key-records", s->key_records);
 	add_if(o, "last-error", s->last_error);
 	add_if(o, "ifindex", s->ifindex);
 	return o;
@@ -149,6 +153,7 @@ static struct json_object *json_stream(const struct ktls_stream *s, bool tx)
 struct json_object *json_socket(const struct ktls_socket *s)
 {
 	struct json_object *o = json_object_new_object();
+	bool busy = s->flags & KTLS_SOCKET_FLAGS_BUSY;
 
 	json_add_number(o, "cookie", s->cookie);
 	json_add_number(o, "family", s->family);
@@ -166,8 +171,8 @@ struct json_object *json_socket(const struct ktls_socket *s)
 	json_add_number(o, "install-time", s->install_time);
 	add_if(o, "close-time", s->close_time);
 	add_bits(o, "flags", s->flags, ktls_socket_flag_name);
-	json_object_object_add(o, "tx", json_stream(&s->tx, true));
-	json_object_object_add(o, "rx", json_stream(&s->rx, false));
+	json_object_object_add(o, "tx", json_stream(&s->tx, true, busy));
+	json_object_object_add(o, "rx", json_stream(&s->rx, false, busy));
 	return o;
 }
 
@@ -182,6 +187,7 @@ struct json_object *json_totals(const struct ktls_totals *t)
 	add_name(o, "cipher", ktls_cipher_name(t->cipher), t->cipher);
 	json_add_number(o, "open", t->open);
 	json_add_number(o, "closed", t->closed);
+	json_add_number(o, "busy", t->busy);
 	json_add_number(o, "records", t->records);
 	json_add_number(o, "payload-bytes", t->payload_bytes);
 	json_add_number(o, "wire-bytes", t->wire_bytes);

@@ -194,6 +194,8 @@ static const char *explain_flag(uint32_t flag)
 		return "closed before its last record was sent as a whole";
 	case KTLS_SOCKET_FLAGS_INCOMPLETE:
 		return "closed before the module could read its last counters";
+	case KTLS_SOCKET_FLAGS_BUSY:
+		return "locked by a task that waits in a call on it; no counters";
 	}
 	return "of a later module than this program";
 }
@@ -216,11 +218,35 @@ static void print_flags(uint32_t flags)
 	}
 }
 
+static void print_counters(const struct ktls_stream *t, bool tx,
+			   const struct ktls_module *module)
+{
+	char b[BOTH_LEN];
+
+	line("records", "%s", both(b, format_count, t->records));
+	line("payload", "%s bytes", both(b, format_bytes, t->payload_bytes));
+	line("on the wire", "%s bytes", both(b, format_bytes, t->wire_bytes));
+	if (t->records)
+		line("mean record", "%" PRIu64 " bytes of payload, %" PRIu64
+		     " of overhead",
+		     (t->payload_bytes + t->records / 2) / t->records,
+		     t->wire_bytes < t->payload_bytes ? 0 :
+		     (t->wire_bytes - t->payload_bytes + t->records / 2) /
+		     t->records);
+	if (tx && module && module->missing & KTLS_HOOK_PROCESS_CMSG)
+		line("control", "not observed on this kernel");
+	else if (tx)
+		line("control", "%s (alerts and the like, made by user space)",
+		     both(b, format_count, t->control_records));
+	line("key records", "%s since the current key was installed",
+	     both(b, format_count, t->key_records));
+}
+
 static void print_stream(const struct ktls_socket *s, bool tx,
 			 const struct ktls_module *module)
 {
 	const struct ktls_stream *t = tx ? &s->tx : &s->rx;
-	char b[BOTH_LEN], device[IF_NAMESIZE];
+	char b[NUMBER_LEN], device[IF_NAMESIZE];
 	const char *name;
 
 	printf("\n%s\n", tx ? "Transmit (TX)" : "Receive (RX)");
@@ -250,24 +276,9 @@ static void print_stream(const struct ktls_socket *s, bool tx,
 	}
 	line("version", "TLS %s", format_version(b, t->version));
 	line("cipher", "%s", format_cipher(b, t->cipher));
-	line("records", "%s", both(b, format_count, t->records));
-	line("payload", "%s bytes", both(b, format_bytes, t->payload_bytes));
-	line("on the wire", "%s bytes", both(b, format_bytes, t->wire_bytes));
-	if (t->records)
-		line("mean record", "%" PRIu64 " bytes of payload, %" PRIu64
-		     " of overhead",
-		     (t->payload_bytes + t->records / 2) / t->records,
-		     t->wire_bytes < t->payload_bytes ? 0 :
-		     (t->wire_bytes - t->payload_bytes + t->records / 2) /
-		     t->records);
-	if (tx && module && module->missing & KTLS_HOOK_PROCESS_CMSG)
-		line("control", "not observed on this kernel");
-	else if (tx)
-		line("control", "%s (alerts and the like, made by user space)",
-		     both(b, format_count, t->control_records));
+	if (!(s->flags & KTLS_SOCKET_FLAGS_BUSY))
+		print_counters(t, tx, module);
 	line("rekeys", "%u", t->rekeys);
-	line("key records", "%s since the current key was installed",
-	     both(b, format_count, t->key_records));
 	if (t->last_error) {
 		name = strerrorname_np(t->last_error);
 		line("last error", "%s: %s", name ?: "?",
@@ -293,7 +304,7 @@ static void print_socket(const struct ktls_socket *s,
 	printf("Socket %" PRIu64 "\n", s->cookie);
 	line("local", "%s", format_local(local, s));
 	line("remote", "%s", format_remote(remote, s));
-	line("process", "%s", s->pid ? format_process(process, s) :
+	line("process", "%s", s->comm[0] ? format_process(process, s) :
 	     "not known: it installed the key before the module was loaded");
 	line("user", "%s (%u)", user ? user->pw_name : "?", s->uid);
 	if (s->cgroup_id && cgroup_path(s->cgroup_id, path, sizeof(path)))

@@ -165,7 +165,7 @@ static size_t print_totals(const struct sample *before,
 			table_add(table, format_count(b, t->errors));
 			continue;
 		}
-		if (!before) {
+		if (!before || t->busy || (p && p->busy)) {
 			table_add(table, "-");
 			table_add(table, "-");
 			table_add(table, "-");
@@ -189,6 +189,7 @@ struct row {
 	const struct ktls_socket *now;
 	const struct ktls_socket *before;
 	uint64_t rate;
+	bool busy;
 };
 
 static int by_rate(const void *a, const void *b)
@@ -201,6 +202,12 @@ static int by_rate(const void *a, const void *b)
 	       x->now->cookie > y->now->cookie;
 }
 
+/* Its counters are not known. */
+static bool is_busy(const struct ktls_socket *s)
+{
+	return s->flags & KTLS_SOCKET_FLAGS_BUSY;
+}
+
 static const struct {
 	char sign;
 	const char *text;
@@ -209,6 +216,7 @@ static const struct {
 	{ '!', "a direction had an error; for more, type: ktlsctl show ADDRESS:PORT" },
 	{ '~', "incomplete: closed before the module could read its last counters" },
 	{ '#', "truncated: closed before its last record was sent as a whole" },
+	{ '?', "busy: locked by a task that waits in a call on it; no counters this time" },
 };
 
 static bool has_mark(const struct ktls_socket *s, size_t mark)
@@ -222,6 +230,8 @@ static bool has_mark(const struct ktls_socket *s, size_t mark)
 		return s->flags & KTLS_SOCKET_FLAGS_INCOMPLETE;
 	case '#':
 		return s->flags & KTLS_SOCKET_FLAGS_TRUNCATED;
+	case '?':
+		return is_busy(s);
 	}
 	return false;
 }
@@ -250,12 +260,12 @@ static void add_both(struct table *table, const struct ktls_socket *s,
 }
 
 static void add_stream(struct table *table, const struct ktls_stream *s,
-		       const struct ktls_stream *before, uint64_t ns)
+		       const struct ktls_stream *before, uint64_t ns, bool busy)
 {
 	char b[NUMBER_LEN];
 
 	table_add(table, format_mode(b, s->mode));
-	if (s->mode == KTLS_MODE_NONE || (opt.watch && !ns)) {
+	if (busy || s->mode == KTLS_MODE_NONE || (opt.watch && !ns)) {
 		table_add(table, "-");
 		table_add(table, "-");
 	} else if (opt.watch) {
@@ -313,7 +323,9 @@ static void print_sockets(const struct sample *before,
 
 		rows[i].now = s;
 		rows[i].before = p ?: &nothing;
-		rows[i].rate = rate(rows[i].before->tx.payload_bytes,
+		rows[i].busy = is_busy(s) || is_busy(rows[i].before);
+		rows[i].rate = rows[i].busy ? 0 :
+			       rate(rows[i].before->tx.payload_bytes,
 				    s->tx.payload_bytes, ns) +
 			       rate(rows[i].before->rx.payload_bytes,
 				    s->rx.payload_bytes, ns);
@@ -336,8 +348,10 @@ static void print_sockets(const struct sample *before,
 		table_add(table, format_remote(b, s));
 		add_both(table, s, false);
 		add_both(table, s, true);
-		add_stream(table, &s->tx, &rows[i].before->tx, ns);
-		add_stream(table, &s->rx, &rows[i].before->rx, ns);
+		add_stream(table, &s->tx, &rows[i].before->tx, ns,
+			   rows[i].busy);
+		add_stream(table, &s->rx, &rows[i].before->rx, ns,
+			   rows[i].busy);
 		table_add(table, format_process(b, s));
 		if (opt.closed && s->close_time && s->close_time < wall) {
 			char ago[NUMBER_LEN + 8];
@@ -402,13 +416,15 @@ static void print_nothing(struct ktls *ktls, const struct sample *now,
 
 static void print_heading(const struct sample *now)
 {
-	size_t i, adopted = 0, incomplete = 0, count = now->sockets.count;
+	size_t i, adopted = 0, incomplete = 0, busy = 0;
+	size_t count = now->sockets.count;
 
 	for (i = 0; i < count; i++) {
 		const struct ktls_socket *s = &now->sockets.list[i];
 
 		adopted += !!(s->flags & KTLS_SOCKET_FLAGS_ADOPTED);
 		incomplete += !!(s->flags & KTLS_SOCKET_FLAGS_INCOMPLETE);
+		busy += is_busy(s);
 	}
 	printf("%zu %s socket%s", count, opt.closed ? "closed" : "open",
 	       count == 1 ? "" : "s");
@@ -416,6 +432,8 @@ static void print_heading(const struct sample *now)
 		printf(", %zu adopted", adopted);
 	if (incomplete)
 		printf(", %zu incomplete", incomplete);
+	if (busy)
+		printf(", %zu busy: the totals lack them", busy);
 	printf("\n");
 }
 

@@ -71,8 +71,8 @@ struct ktls_stream {
  *	nanoseconds since the epoch
  * @close_time: when it was closed, likewise; 0 while it is open
  * @uid: owner, in the reader's user namespace
- * @pid: process that installed the first key, in the initial PID namespace;
- *	0 if not known (adopted)
+ * @pid: process that installed the first key, in the reader's PID namespace, or
+ *	the initial one in events; 0 if not known (adopted), or not there
  * @netns: inode of the network namespace as in /proc/PID/ns/net
  * @flags: enum ktls_socket_flags, or'ed
  * @family: AF_INET or AF_INET6
@@ -80,7 +80,7 @@ struct ktls_stream {
  * @remote_port: host byte order
  * @local_addr: network byte order; 4 bytes are used with AF_INET, else 16
  * @remote_addr: likewise
- * @comm: command name of @pid at install, "" if not known; any bytes but NUL,
+ * @comm: command name of the process at install, "" if not known; any bytes but NUL,
  *	so clean it before you show it on a terminal
  * @tx: from this host to the peer
  * @rx: from the peer to this host
@@ -114,6 +114,8 @@ struct ktls_socket {
  * @cipher: enum ktls_cipher
  * @open: sockets open now
  * @closed: sockets closed
+ * @busy: of the open ones, those that are not in the sums
+ *	(KTLS_SOCKET_FLAGS_BUSY)
  * @records: as in &struct ktls_stream, as are the next three
  * @payload_bytes: see there
  * @wire_bytes: see there
@@ -128,6 +130,7 @@ struct ktls_totals {
 	uint16_t cipher;
 	uint64_t open;
 	uint64_t closed;
+	uint64_t busy;
 	uint64_t records;
 	uint64_t payload_bytes;
 	uint64_t wire_bytes;
@@ -144,7 +147,8 @@ struct ktls_totals {
  * @open: kTLS sockets in the table of the namespace
  * @closed: closed sockets in its history
  * @closed_limit: most that the history keeps; the oldest go first
- * @lost_sockets: kTLS sockets that are not in the table for want of memory
+ * @lost_sockets: kTLS sockets that are not in the table: no memory was left, or
+ *	their owner kept them locked while the module was loaded
  * @lost_events: events that were not delivered
  * @load_time: when it was loaded, in nanoseconds since the epoch
  */
@@ -178,7 +182,7 @@ struct ktls_module {
  * @local_port: port of this end
  * @remote_port: port of the other end
  * @uid: owner, in the caller's user namespace
- * @pid: process that installed the first key, in the initial PID namespace
+ * @pid: process that installed the first key, in the caller's PID namespace
  * @cgroup_id: inode of a cgroup v2 directory; its children do not match
  */
 struct ktls_filter {

@@ -80,6 +80,7 @@ const char *ktls_socket_flag_name(unsigned int flag)
 		"closed",
 		"truncated",
 		"incomplete",
+		"busy",
 	};
 
 	return name_of_bit(names, ARRAY_SIZE(names), flag);

@@ -218,6 +218,9 @@ int ktls_parse_totals(const void *attrs, size_t len, struct ktls_totals *t)
 		case KTLS_A_TOTALS_CLOSED:
 			NUMBER(t->closed);
 			break;
+		case KTLS_A_TOTALS_BUSY:
+			NUMBER(t->busy);
+			break;
 		case KTLS_A_TOTALS_RECORDS:
 			NUMBER(t->records);
 			break;

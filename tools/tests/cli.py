@@ -207,6 +207,14 @@ def test_text():
     ok("1 closed socket, 1 incomplete" in r.stdout and
        "\n~ incomplete" in r.stdout and "\n# truncated" in r.stdout and
        " ago" in r.stdout, "stats --closed", r.stdout)
+    r = run(["stats"], "busy")
+    ok(r.returncode == 0 and "\n? busy: " in r.stdout and
+       " sw       -     - sw         -     - " in r.stdout and
+       ", 4 busy: the totals lack them\n" in r.stdout,
+       "stats of busy sockets", r.stdout)
+    r = run(["stats"], "container")
+    ok(" nginx" in r.stdout and "0/nginx" not in r.stdout,
+       "stats of processes in another PID namespace", r.stdout)
     r = run(["stats", "sport", "444"])
     ok("matches the filter" in r.stdout and r.returncode == 0,
        "stats says that nothing matches", r.stdout)
@@ -251,6 +259,9 @@ def test_text():
     r = run(["show", "1001"], "incomplete-hooks")
     ok("control       not observed on this kernel" in r.stdout,
        "show does not call zero what is not known", r.stdout)
+    r = run(["show", "1001"], "busy")
+    ok("busy: locked by" in r.stdout and "records" not in r.stdout and
+       "rekeys" in r.stdout, "show of a busy socket", r.stdout)
     r = run(["show", "1003"], "noisy")
     ok("\033" not in r.stdout and "?[2J???_\"" in r.stdout,
        "a command name cannot steer the terminal", r.stdout)

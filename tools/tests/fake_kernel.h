@@ -11,6 +11,8 @@
  *	wide		IPv6 addresses and numbers as long as they get
  *	strange		values and attributes of a later module
  *	noisy		command names that are not text
+ *	busy		sockets that their owners keep locked
+ *	container	processes that the reader's PID namespace does not have
  *	absent		no module
  *	version2	a module of another interface
  *	old		a module that knows no request

@@ -73,6 +73,9 @@ enum ktls_cipher {
  *   was handed to TCP as a whole; the peer cannot have decrypted that record.
  * @KTLS_SOCKET_FLAGS_INCOMPLETE: The final counters are older than the close,
  *   because the close had begun before the module could see it.
+ * @KTLS_SOCKET_FLAGS_BUSY: Its owner kept the socket locked for longer than a
+ *   reader waits, as a task does that waits in sendmsg() for a page of its
+ *   memory: no counters this time.
  */
 enum ktls_socket_flags {
 	KTLS_SOCKET_FLAGS_ZERO_COPY = 1,
@@ -82,6 +85,7 @@ enum ktls_socket_flags {
 	KTLS_SOCKET_FLAGS_CLOSED = 16,
 	KTLS_SOCKET_FLAGS_TRUNCATED = 32,
 	KTLS_SOCKET_FLAGS_INCOMPLETE = 64,
+	KTLS_SOCKET_FLAGS_BUSY = 128,
 };
 
 /**
@@ -179,6 +183,7 @@ enum {
 	KTLS_A_TOTALS_CIPHER,
 	KTLS_A_TOTALS_OPEN,
 	KTLS_A_TOTALS_CLOSED,
+	KTLS_A_TOTALS_BUSY,
 	KTLS_A_TOTALS_RECORDS,
 	KTLS_A_TOTALS_PAYLOAD_BYTES,
 	KTLS_A_TOTALS_WIRE_BYTES,
