@@ -23,7 +23,7 @@ static int unload(void)
 	int tries, err = 0;
 
 	/* Others may be looking at it. */
-	for (tries = 0; tries < 50; tries++) {
+	for (tries = 0; tries < 200; tries++) {
 		err = syscall(SYS_delete_module, "ktls", O_NONBLOCK) ? -errno :
 								       0;
 		if (err != -EAGAIN && err != -EBUSY)

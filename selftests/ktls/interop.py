@@ -28,7 +28,7 @@ import time
 
 TOP = os.path.realpath(os.path.join(os.path.dirname(__file__), "../.."))
 KTLSCTL = os.path.join(TOP, "tools/ktlsctl/obj/ktlsctl")
-PATIENCE = 15
+PATIENCE = 60
 
 FIN, SYN, RST = 1, 2, 4
 CHANGE_CIPHER_SPEC = 20
