@@ -11,6 +11,7 @@
 #		TESTS="..."	these only, e.g. TESTS="static ktls ktls:counters"
 #	make check-debug	all that needs a kernel, on one that checks itself
 #	make bench		what it costs, in instructions
+#	make mutate		whether the tests notice wrong counters
 #	make generate		remake what comes from the netlink specification
 
 KDIR ?= /lib/modules/$(shell uname -r)/build
@@ -49,6 +50,10 @@ check-debug:
 bench:
 	@selftests/bench/bench $(HOSTS)
 
+mutate: HOST := sid
+mutate:
+	@selftests/ktls/mutate.sh $(HOST)
+
 generate:
 	@$(RUN) --no-boot sid -- selftests/static generate
 	cp build/sid/include/uapi/linux/ktls.h include/uapi/linux/
@@ -61,4 +66,4 @@ clean:
 	$(MAKE) -C selftests clean
 
 .PHONY: all modules tools selftests modules_install install demo check \
-	check-debug bench generate clean
+	check-debug bench mutate generate clean

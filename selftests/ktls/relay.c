@@ -15,7 +15,7 @@
 #include "relay.h"
 
 #define RELAY_CHUNK	65536
-#define RELAY_PATIENCE	10000 /* ms */
+#define RELAY_PATIENCE	"10000" /* ms */
 
 void records_feed(struct records *r, const uint8_t *data, size_t len)
 {
@@ -340,6 +340,7 @@ static bool relay_wait(struct relay *relay, int w, enum waiting_for what,
 {
 	struct relay_way *way = &relay->way[w];
 	struct timespec nap = { .tv_nsec = 500 * 1000 };
+	const char *patience = getenv("RELAY_PATIENCE") ?: RELAY_PATIENCE;
 	struct timespec begin, now;
 	bool done;
 
@@ -368,7 +369,7 @@ static bool relay_wait(struct relay *relay, int w, enum waiting_for what,
 
 		clock_gettime(CLOCK_MONOTONIC, &now);
 		if ((now.tv_sec - begin.tv_sec) * 1000 +
-		    (now.tv_nsec - begin.tv_nsec) / 1000000 > RELAY_PATIENCE)
+		    (now.tv_nsec - begin.tv_nsec) / 1000000 > atol(patience))
 			return false;
 		nanosleep(&nap, NULL);
 	}
