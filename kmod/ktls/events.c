@@ -6,6 +6,7 @@
 
 #include "events.h"
 #include "netlink.h"
+#include "netlink_gen.h"
 #include "sockets.h"
 
 /* Sockets of a namespace that may wait for its worker; beyond it events are
@@ -80,7 +81,8 @@ void ktls_events_queue(struct ktls_socket *ks, enum ktls_event event)
 	bool lost = false;
 	unsigned long irq;
 
-	if (READ_ONCE(ktls_events_stopped) || !ktls_netlink_has_listeners(kn))
+	if (READ_ONCE(ktls_events_stopped) ||
+	    !ktls_netlink_has_listeners(kn, KTLS_NLGRP_SOCKETS))
 		return;
 
 	set_bit(event, &ks->events);
@@ -105,10 +107,37 @@ void ktls_events_queue(struct ktls_socket *ks, enum ktls_event event)
 	}
 }
 
+/**
+ * ktls_events_kick() - have the attempts sent that listeners were not told of
+ * @kn: namespace
+ */
+void ktls_events_kick(struct ktls_net *kn)
+{
+	if (!READ_ONCE(ktls_events_stopped))
+		queue_work(ktls_events_wq, &kn->events_work);
+}
+
+static void ktls_events_send_attempts(struct ktls_net *kn)
+{
+	struct ktls_attempt attempt;
+	int srcu;
+
+	while (ktls_attempts_unsent(kn, &attempt)) {
+		srcu = srcu_read_lock(&ktls_events_srcu);
+		if (!READ_ONCE(ktls_events_stopped))
+			ktls_netlink_notify_attempt(kn, &attempt);
+		srcu_read_unlock(&ktls_events_srcu, srcu);
+		ktls_attempt_put(&attempt);
+		cond_resched();
+	}
+}
+
 static void ktls_events_work(struct work_struct *work)
 {
 	struct ktls_net *kn = container_of(work, struct ktls_net, events_work);
 	struct ktls_socket *ks;
+
+	ktls_events_send_attempts(kn);
 
 	for (;;) {
 		spin_lock_irq(&kn->events_lock);

@@ -26,6 +26,7 @@ enum ktls_event {
 
 void ktls_events_mark(struct ktls_socket *ks, enum ktls_event event);
 void ktls_events_send(struct ktls_socket *ks);
+void ktls_events_kick(struct ktls_net *kn);
 void ktls_events_queue(struct ktls_socket *ks, enum ktls_event event);
 void ktls_events_stop(void);
 

@@ -22,6 +22,7 @@
 
 #include "events.h"
 #include "hooks.h"
+#include "policy.h"
 #include "sockets.h"
 
 /**
@@ -56,6 +57,63 @@ static atomic_t ktls_inside = ATOMIC_INIT(0);
 
 static u32 ktls_armed;
 
+/**
+ * struct ktls_request - a request for a key that a task is in
+ * @node: in ktls_requests
+ * @task: the task
+ * @attempt: what is to be told of it
+ */
+struct ktls_request {
+	struct list_head node;
+	struct task_struct *task;
+	struct ktls_attempt attempt;
+};
+
+/* Requests between setsockopt() and its return, for what is called in between;
+ * hardly ever more than a few.
+ */
+static LIST_HEAD(ktls_requests);
+static DEFINE_SPINLOCK(ktls_requests_lock);
+
+/* Of this task; it stays until the task returns, or NULL. */
+static struct ktls_request *ktls_request_mine(void)
+{
+	struct ktls_request *request, *found = NULL;
+
+	spin_lock(&ktls_requests_lock);
+	list_for_each_entry(request, &ktls_requests, node)
+		if (request->task == current)
+			found = request;
+	spin_unlock(&ktls_requests_lock);
+
+	return found;
+}
+
+/* May the key be installed? It is in the memory of the kernel now, and the
+ * program cannot change it any more.
+ */
+static int ktls_key_allowed(struct sock *sk, enum ktls_direction dir,
+			    enum ktls_mode mode)
+{
+	struct tls_context *ctx = tls_get_ctx(sk);
+	struct ktls_request *request = ktls_request_mine();
+	bool tx = dir == KTLS_DIRECTION_TX;
+	const struct tls_crypto_info *info;
+	struct ktls_attempt *attempt, own;
+
+	attempt = request ? &request->attempt : &own;
+	/* It began before the hooks were armed. */
+	if (!request)
+		ktls_attempt_init(&own, sk, KTLS_STEP_TX + dir);
+
+	info = tx ? &ctx->crypto_send.info : &ctx->crypto_recv.info;
+	attempt->version = info->version;
+	attempt->cipher = info->cipher_type;
+
+	return ktls_policy_enforce(ktls_net(sock_net(sk)), attempt, mode,
+				   &attempt->verdict);
+}
+
 /* Originals are called directly: where IBT is in force, a function whose
  * address the kernel never takes may not be called through a pointer.
  */
@@ -72,15 +130,28 @@ static int ktls_tls_set_device_offload_rx(struct sock *sk,
 					  struct tls_context *ctx);
 static int ktls_tls_setsockopt(struct sock *sk, int level, int optname,
 			       sockptr_t optval, unsigned int optlen);
+static int ktls_tcp_set_ulp(struct sock *sk, const char *name);
 
 KTLS_ORIGINAL(tls_set_sw_offload)
 KTLS_ORIGINAL(tls_set_device_offload)
 KTLS_ORIGINAL(tls_set_device_offload_rx)
 KTLS_ORIGINAL(tls_setsockopt)
+KTLS_ORIGINAL(tcp_set_ulp)
 
 /* A wrapper never ends in a tail call: the return address is how
  * ktls_redirect() knows a call from here. Hence the ktls_inside behind each.
  */
+
+/* tls_set_device_offload_rx() makes its context, and has this done before it asks
+ * the device.
+ */
+static bool ktls_from_device_rx(const struct sock *sk, enum ktls_direction dir)
+{
+	const struct tls_context *ctx = tls_get_ctx(sk);
+
+	return dir == KTLS_DIRECTION_RX && ctx->rx_conf == TLS_BASE &&
+	       ctx->priv_ctx_rx;
+}
 
 static int ktls_tls_set_sw_offload(TLS_SET_SW_OFFLOAD_PARAMS)
 {
@@ -89,10 +160,17 @@ static int ktls_tls_set_sw_offload(TLS_SET_SW_OFFLOAD_PARAMS)
 	int err;
 
 	atomic_inc(&ktls_inside);
+	/* A device was allowed the key if it comes from there. */
+	if (!ktls_from_device_rx(sk, dir)) {
+		err = ktls_key_allowed(sk, dir, KTLS_MODE_SW);
+		if (err)
+			goto out;
+	}
 	ktls_socket_install_begin(sk, dir, &in);
 	err = static_call(tls_set_sw_offload)(TLS_SET_SW_OFFLOAD_ARGS);
 	if (!err)
 		ktls_socket_install_end(sk, dir, KTLS_MODE_SW, &in);
+out:
 	atomic_dec(&ktls_inside);
 
 	return err;
@@ -104,11 +182,15 @@ static int ktls_tls_set_device_offload(TLS_SET_DEVICE_OFFLOAD_PARAMS)
 	int err;
 
 	atomic_inc(&ktls_inside);
+	err = ktls_key_allowed(sk, KTLS_DIRECTION_TX, KTLS_MODE_HW);
+	if (err)
+		goto out;
 	ktls_socket_install_begin(sk, KTLS_DIRECTION_TX, &in);
 	err = static_call(tls_set_device_offload)(TLS_SET_DEVICE_OFFLOAD_ARGS);
 	if (!err)
 		ktls_socket_install_end(sk, KTLS_DIRECTION_TX, KTLS_MODE_HW,
 					&in);
+out:
 	atomic_dec(&ktls_inside);
 
 	return err;
@@ -121,6 +203,9 @@ static int ktls_tls_set_device_offload_rx(struct sock *sk,
 	int err;
 
 	atomic_inc(&ktls_inside);
+	err = ktls_key_allowed(sk, KTLS_DIRECTION_RX, KTLS_MODE_HW);
+	if (err)
+		goto out;
 	ktls_socket_install_begin(sk, KTLS_DIRECTION_RX, &in);
 	err = static_call(tls_set_device_offload_rx)(sk, ctx);
 	/* It went through tls_set_sw_offload() before it asked the device. */
@@ -129,6 +214,7 @@ static int ktls_tls_set_device_offload_rx(struct sock *sk,
 					&in);
 	else if (!in.rekey)
 		ktls_socket_install_undo(sk, KTLS_DIRECTION_RX);
+out:
 	atomic_dec(&ktls_inside);
 
 	return err;
@@ -154,12 +240,58 @@ static void ktls_key_requested(struct sock *sk, enum ktls_direction dir,
 static int ktls_tls_setsockopt(struct sock *sk, int level, int optname,
 			       sockptr_t optval, unsigned int optlen)
 {
+	enum ktls_direction dir = optname == TLS_TX ? KTLS_DIRECTION_TX :
+						      KTLS_DIRECTION_RX;
+	struct ktls_request request = { .task = current };
+	struct ktls_attempt *attempt = &request.attempt;
+	struct tls_context *ctx = tls_get_ctx(sk);
+	struct tls_crypto_info info;
+	bool rekey;
 	int err;
 
 	atomic_inc(&ktls_inside);
+	rekey = ktls_key_mode(ctx, dir) != KTLS_MODE_NONE;
+	ktls_attempt_init(attempt, sk, rekey ? KTLS_STEP_REKEY_TX + dir :
+					       KTLS_STEP_TX + dir);
+	/* If it is turned down before it is looked at; no key is in that part. */
+	if (optlen >= sizeof(info) &&
+	    !copy_from_sockptr(&info, optval, sizeof(info))) {
+		attempt->version = info.version;
+		attempt->cipher = info.cipher_type;
+	}
+
+	spin_lock(&ktls_requests_lock);
+	list_add(&request.node, &ktls_requests);
+	spin_unlock(&ktls_requests_lock);
+
 	err = static_call(tls_setsockopt)(sk, level, optname, optval, optlen);
-	ktls_key_requested(sk, optname == TLS_TX ? KTLS_DIRECTION_TX :
-						   KTLS_DIRECTION_RX, err);
+
+	spin_lock(&ktls_requests_lock);
+	list_del(&request.node);
+	spin_unlock(&ktls_requests_lock);
+
+	if (!err)
+		attempt->mode = ktls_key_mode(ctx, dir);
+	ktls_attempt_record(ktls_net(sock_net(sk)), attempt, err);
+	ktls_key_requested(sk, dir, err);
+	atomic_dec(&ktls_inside);
+
+	return err;
+}
+
+static int ktls_tcp_set_ulp(struct sock *sk, const char *name)
+{
+	struct ktls_net *kn = ktls_net(sock_net(sk));
+	struct ktls_attempt attempt;
+	int err;
+
+	atomic_inc(&ktls_inside);
+	ktls_attempt_init(&attempt, sk, KTLS_STEP_ULP);
+	err = ktls_policy_enforce(kn, &attempt, KTLS_MODE_NONE,
+				  &attempt.verdict);
+	if (!err)
+		err = static_call(tcp_set_ulp)(sk, name);
+	ktls_attempt_record(kn, &attempt, err);
 	atomic_dec(&ktls_inside);
 
 	return err;
@@ -252,6 +384,14 @@ static void ktls_observe_process_cmsg(struct ftrace_regs *fregs)
 					msg_data_left(msg));
 }
 
+/* tcp_set_ulp(): there are others than TLS. */
+static bool notrace ktls_wanted_ulp(struct ftrace_regs *fregs)
+{
+	const char *name = KTLS_ARG(const char *, 1);
+
+	return name[0] == 't' && name[1] == 'l' && name[2] == 's' && !name[3];
+}
+
 static struct ktls_probe ktls_wrappers[] = {
 	{
 		.symbol		= "tls:tls_set_sw_offload",
@@ -274,6 +414,12 @@ static struct ktls_probe ktls_wrappers[] = {
 		.wrapper	= ktls_tls_setsockopt,
 		.wanted		= ktls_wanted_setsockopt,
 		.set_original	= ktls_original_tls_setsockopt,
+	}, {
+		.symbol		= "tcp_set_ulp",
+		.fact		= KTLS_HOOK_SET_ULP,
+		.wrapper	= ktls_tcp_set_ulp,
+		.wanted		= ktls_wanted_ulp,
+		.set_original	= ktls_original_tcp_set_ulp,
 	},
 };
 
@@ -533,7 +679,8 @@ int ktls_hooks_arm(void)
 void ktls_hooks_disarm_adders(void)
 {
 	u32 mine = KTLS_HOOK_SET_SW_OFFLOAD | KTLS_HOOK_SET_DEVICE_OFFLOAD |
-		   KTLS_HOOK_SET_DEVICE_OFFLOAD_RX | KTLS_HOOK_SETSOCKOPT;
+		   KTLS_HOOK_SET_DEVICE_OFFLOAD_RX | KTLS_HOOK_SETSOCKOPT |
+		   KTLS_HOOK_SET_ULP;
 	unsigned int waits = 0;
 
 	if (!(ktls_armed & mine))

@@ -15,6 +15,7 @@
 #include "hooks.h"
 #include "main.h"
 #include "netlink.h"
+#include "policy.h"
 #include "sockets.h"
 
 u64 ktls_load_time;
@@ -36,6 +37,7 @@ static int __net_init ktls_net_init(struct net *net)
 
 	kn->net = net;
 	ktls_events_net_init(kn);
+	ktls_attempts_net_init(kn);
 	ktls_sockets_net_init(kn);
 
 	return 0;
@@ -52,6 +54,8 @@ static void __net_exit ktls_net_exit(struct net *net)
 
 	ktls_events_net_exit(kn);
 	ktls_sockets_net_exit(kn);
+	ktls_attempts_net_exit(kn);
+	ktls_policy_net_exit(kn);
 }
 
 static struct pernet_operations ktls_net_ops = {

@@ -18,52 +18,36 @@
 #include "main.h"
 #include "netlink.h"
 #include "netlink_gen.h"
+#include "policy.h"
 #include "sockets.h"
 #include "totals.h"
 
-static struct genl_family ktls_family;
-
 /**
- * struct ktls_dump - where a dump goes on
- * @next: least socket cookie, number of a closed socket, or index of a cell
+ * ktls_reader_init() - who asks
+ * @reader: to be filled in
+ * @skb: request
+ *
+ * Context: process, that of the task which made the request.
  */
-struct ktls_dump {
-	u64 next;
-};
-
-static struct ktls_dump *ktls_dump(struct netlink_callback *cb)
-{
-	BUILD_BUG_ON(sizeof(struct ktls_dump) > sizeof(cb->ctx));
-
-	return (struct ktls_dump *)cb->ctx;
-}
-
-/* Who asks, by what names do they know users and processes, and may they see
- * everything?
- */
-struct ktls_reader {
-	struct user_namespace *user_ns;
-	struct pid_namespace *pid_ns;
-	kuid_t uid;
-	bool admin;
-};
-
-static void ktls_reader_init(struct ktls_reader *reader, struct sk_buff *skb)
+void ktls_reader_init(struct ktls_reader *reader, struct sk_buff *skb)
 {
 	struct sock *sk = NETLINK_CB(skb).sk;
 
 	reader->user_ns = sk_user_ns(sk);
-	/* Requests are answered in the context of the task that made them. */
 	reader->pid_ns = task_active_pid_ns(current);
 	reader->uid = NETLINK_CREDS(skb)->uid;
 	reader->admin = netlink_ns_capable(skb, sock_net(sk)->user_ns,
 					   CAP_NET_ADMIN);
 }
 
-static bool ktls_reader_sees(const struct ktls_reader *reader,
-			     const struct ktls_socket *ks)
+/**
+ * ktls_reader_sees() - may somebody see what is a user's?
+ * @reader: somebody
+ * @uid: user
+ */
+bool ktls_reader_sees(const struct ktls_reader *reader, kuid_t uid)
 {
-	return reader->admin || uid_eq(reader->uid, ks->uid);
+	return reader->admin || uid_eq(reader->uid, uid);
 }
 
 /* Room for all attributes of a stream, and of a socket with both of its own. */
@@ -74,7 +58,7 @@ static bool ktls_reader_sees(const struct ktls_reader *reader,
 #define KTLS_SOCKET_ROOM	(nla_total_size(sizeof(u8)) +		\
 				 3 * nla_total_size(sizeof(u16)) +	\
 				 2 * nla_total_size(16) +		\
-				 4 * nla_total_size(sizeof(u32)) +	\
+				 5 * nla_total_size(sizeof(u32)) +	\
 				 5 * nla_total_size(sizeof(u64)) +	\
 				 nla_total_size(KTLS_COMM_LEN) +	\
 				 2 * KTLS_STREAM_ROOM)
@@ -120,12 +104,15 @@ static void ktls_fill_stream(struct ktls_attrs *attrs, int type,
 	ktls_nest_end(attrs, nest);
 }
 
-/* One message about a socket; @dir is -1 where it is about both directions. */
+/* One message about a socket; @dir is -1 where it is about both directions, @rule
+ * if it violates none.
+ */
 static int ktls_fill_socket(struct sk_buff *skb, const struct ktls_socket *ks,
 			    const struct ktls_reading *r,
 			    struct user_namespace *user_ns,
 			    struct pid_namespace *pid_ns,
-			    u32 portid, u32 seq, int flags, u8 cmd, int dir)
+			    u32 portid, u32 seq, int flags, u8 cmd, int dir,
+			    int rule)
 {
 	struct ktls_attrs attrs;
 	pid_t pid;
@@ -143,16 +130,16 @@ static int ktls_fill_socket(struct sk_buff *skb, const struct ktls_socket *ks,
 	ktls_put(&attrs, KTLS_A_SOCKET_COOKIE, &ks->cookie, sizeof(u64));
 	if (dir >= 0)
 		ktls_put_u8(&attrs, KTLS_A_SOCKET_DIRECTION, dir);
-	ktls_put_u16(&attrs, KTLS_A_SOCKET_FAMILY, ks->family);
-	if (ks->family == AF_INET6) {
-		ktls_put(&attrs, KTLS_A_SOCKET_LOCAL_ADDR, ks->saddr, 16);
-		ktls_put(&attrs, KTLS_A_SOCKET_REMOTE_ADDR, ks->daddr, 16);
+	ktls_put_u16(&attrs, KTLS_A_SOCKET_FAMILY, ks->ends.family);
+	if (ks->ends.family == AF_INET6) {
+		ktls_put(&attrs, KTLS_A_SOCKET_LOCAL_ADDR, ks->ends.saddr, 16);
+		ktls_put(&attrs, KTLS_A_SOCKET_REMOTE_ADDR, ks->ends.daddr, 16);
 	} else {
-		ktls_put(&attrs, KTLS_A_SOCKET_LOCAL_ADDR, ks->saddr, 4);
-		ktls_put(&attrs, KTLS_A_SOCKET_REMOTE_ADDR, ks->daddr, 4);
+		ktls_put(&attrs, KTLS_A_SOCKET_LOCAL_ADDR, ks->ends.saddr, 4);
+		ktls_put(&attrs, KTLS_A_SOCKET_REMOTE_ADDR, ks->ends.daddr, 4);
 	}
-	ktls_put_be16(&attrs, KTLS_A_SOCKET_LOCAL_PORT, ks->sport);
-	ktls_put_be16(&attrs, KTLS_A_SOCKET_REMOTE_PORT, ks->dport);
+	ktls_put_be16(&attrs, KTLS_A_SOCKET_LOCAL_PORT, ks->ends.sport);
+	ktls_put_be16(&attrs, KTLS_A_SOCKET_REMOTE_PORT, ks->ends.dport);
 	if (!ks->close_time)
 		ktls_put_uint(&attrs, KTLS_A_SOCKET_INODE, ks->ino);
 	ktls_put_u32(&attrs, KTLS_A_SOCKET_UID,
@@ -174,6 +161,8 @@ static int ktls_fill_socket(struct sk_buff *skb, const struct ktls_socket *ks,
 		ktls_put_u32(&attrs, KTLS_A_SOCKET_FLAGS, r->flags);
 	ktls_fill_stream(&attrs, KTLS_A_SOCKET_TX, ks, r, KTLS_DIRECTION_TX);
 	ktls_fill_stream(&attrs, KTLS_A_SOCKET_RX, ks, r, KTLS_DIRECTION_RX);
+	if (rule >= 0)
+		ktls_put_u32(&attrs, KTLS_A_SOCKET_RULE, rule);
 
 	skb_put(skb, attrs.pos - (void *)skb_tail_pointer(skb));
 	genlmsg_end(skb, hdr);
@@ -182,9 +171,32 @@ static int ktls_fill_socket(struct sk_buff *skb, const struct ktls_socket *ks,
 }
 
 /* The kernel keeps one answer for all namespaces: true if one has listeners. */
-bool ktls_netlink_has_listeners(const struct ktls_net *kn)
+bool ktls_netlink_has_listeners(const struct ktls_net *kn, unsigned int group)
 {
-	return genl_has_listeners(&ktls_family, kn->net, KTLS_NLGRP_SOCKETS);
+	return genl_has_listeners(&ktls_family, kn->net, group);
+}
+
+/**
+ * ktls_netlink_multicast() - send to all who listen in a namespace
+ * @kn: namespace
+ * @skb: message, which is given away
+ * @group: KTLS_NLGRP_*
+ *
+ * Context: process, may sleep.
+ */
+void ktls_netlink_multicast(struct ktls_net *kn, struct sk_buff *skb,
+			    unsigned int group)
+{
+	int err;
+
+	/* -ESRCH: nobody listens in this namespace; those of all were asked
+	 * before. A listener without room is told of only if it has
+	 * NETLINK_BROADCAST_ERROR.
+	 */
+	err = genlmsg_multicast_netns(&ktls_family, kn->net, skb, 0, group,
+				      GFP_KERNEL);
+	if (err && err != -ESRCH)
+		atomic64_inc(&kn->lost_events);
 }
 
 /**
@@ -202,7 +214,7 @@ void ktls_netlink_notify(struct ktls_socket *ks, u8 cmd, int dir)
 	struct sk_buff *skb;
 	int err;
 
-	if (!ktls_netlink_has_listeners(kn))
+	if (!ktls_netlink_has_listeners(kn, KTLS_NLGRP_SOCKETS))
 		return;
 
 	ktls_socket_read(ks, &r);
@@ -212,20 +224,14 @@ void ktls_netlink_notify(struct ktls_socket *ks, u8 cmd, int dir)
 		goto lost;
 	/* One message for all listeners. */
 	err = ktls_fill_socket(skb, ks, &r, kn->net->user_ns, &init_pid_ns, 0,
-			       0, 0, cmd, dir);
+			       0, 0, cmd, dir, -1);
 	if (WARN_ON_ONCE(err)) {
 		nlmsg_free(skb);
 		goto lost;
 	}
 
-	/* -ESRCH: nobody listens in this namespace; those of all were asked
-	 * above. A listener without room is told of only if it has
-	 * NETLINK_BROADCAST_ERROR.
-	 */
-	err = genlmsg_multicast_netns(&ktls_family, kn->net, skb, 0,
-				      KTLS_NLGRP_SOCKETS, GFP_KERNEL);
-	if (!err || err == -ESRCH)
-		return;
+	ktls_netlink_multicast(kn, skb, KTLS_NLGRP_SOCKETS);
+	return;
 lost:
 	atomic64_inc(&kn->lost_events);
 }
@@ -255,7 +261,13 @@ int ktls_nl_module_get_doit(struct sk_buff *skb, struct genl_info *info)
 			 atomic64_read(&kn->lost_sockets)) ||
 	    nla_put_uint(reply, KTLS_A_MODULE_LOST_EVENTS,
 			 atomic64_read(&kn->lost_events)) ||
-	    nla_put_uint(reply, KTLS_A_MODULE_LOAD_TIME, ktls_load_time)) {
+	    nla_put_uint(reply, KTLS_A_MODULE_LOAD_TIME, ktls_load_time) ||
+	    nla_put_uint(reply, KTLS_A_MODULE_ATTEMPTS,
+			 READ_ONCE(kn->attempts.latest)) ||
+	    nla_put_u32(reply, KTLS_A_MODULE_ATTEMPTS_LIMIT,
+			KTLS_ATTEMPTS_LIMIT) ||
+	    nla_put_uint(reply, KTLS_A_MODULE_LOST_ATTEMPTS,
+			 READ_ONCE(kn->attempts.lost))) {
 		nlmsg_free(reply);
 		return -EMSGSIZE;
 	}
@@ -288,7 +300,7 @@ int ktls_nl_socket_get_doit(struct sk_buff *skb, struct genl_info *info)
 	ktls_reader_init(&reader, skb);
 	ks = ktls_socket_find(kn,
 			      nla_get_u64(info->attrs[KTLS_A_SOCKET_COOKIE]));
-	if (ks && !ktls_reader_sees(&reader, ks)) {
+	if (ks && !ktls_reader_sees(&reader, ks->uid)) {
 		/* As if it were not there: its existence is its owner's. */
 		ktls_socket_put(ks);
 		ks = NULL;
@@ -308,7 +320,7 @@ int ktls_nl_socket_get_doit(struct sk_buff *skb, struct genl_info *info)
 	ktls_socket_read(ks, &r);
 	err = ktls_fill_socket(reply, ks, &r, reader.user_ns, reader.pid_ns,
 			       info->snd_portid, info->snd_seq, 0,
-			       KTLS_CMD_SOCKET_GET, -1);
+			       KTLS_CMD_SOCKET_GET, -1, -1);
 	if (err)
 		nlmsg_free(reply);
 	else
@@ -351,14 +363,14 @@ static bool ktls_match_socket(struct nlattr **f, const struct ktls_socket *ks,
 
 	if (f[KTLS_A_FILTER_PORT]) {
 		port = nla_get_be16(f[KTLS_A_FILTER_PORT]);
-		if (ks->sport != port && ks->dport != port)
+		if (ks->ends.sport != port && ks->ends.dport != port)
 			return false;
 	}
 	if (f[KTLS_A_FILTER_LOCAL_PORT] &&
-	    nla_get_be16(f[KTLS_A_FILTER_LOCAL_PORT]) != ks->sport)
+	    nla_get_be16(f[KTLS_A_FILTER_LOCAL_PORT]) != ks->ends.sport)
 		return false;
 	if (f[KTLS_A_FILTER_REMOTE_PORT] &&
-	    nla_get_be16(f[KTLS_A_FILTER_REMOTE_PORT]) != ks->dport)
+	    nla_get_be16(f[KTLS_A_FILTER_REMOTE_PORT]) != ks->ends.dport)
 		return false;
 	if (f[KTLS_A_FILTER_UID]) {
 		kuid_t uid = make_kuid(reader->user_ns,
@@ -412,9 +424,12 @@ int ktls_nl_socket_get_dumpit(struct sk_buff *skb, struct netlink_callback *cb)
 
 	while ((ks = ktls_dump_next(kn, f[KTLS_A_FILTER_CLOSED], &next))) {
 		struct ktls_reading r;
+		int rule = -1;
 
-		if (ktls_reader_sees(&reader, ks) &&
-		    ktls_match_socket(f, ks, &reader)) {
+		if (ktls_reader_sees(&reader, ks->uid) &&
+		    ktls_match_socket(f, ks, &reader) &&
+		    (!f[KTLS_A_FILTER_VIOLATES] ||
+		     ktls_policy_violated(kn, ks, &rule))) {
 			ktls_socket_read(ks, &r);
 			/* Both none: the key is just being installed. */
 			if ((r.stream[KTLS_DIRECTION_TX].mode ||
@@ -427,7 +442,8 @@ int ktls_nl_socket_get_dumpit(struct sk_buff *skb, struct netlink_callback *cb)
 						       NETLINK_CB(cb->skb).portid,
 						       cb->nlh->nlmsg_seq,
 						       NLM_F_MULTI,
-						       KTLS_CMD_SOCKET_GET, -1);
+						       KTLS_CMD_SOCKET_GET, -1,
+						       rule);
 		}
 		ktls_socket_put(ks);
 		if (err)
@@ -561,9 +577,13 @@ static const struct genl_multicast_group ktls_mcgrps[] = {
 		.name	= KTLS_MCGRP_SOCKETS,
 		.flags	= GENL_MCAST_CAP_NET_ADMIN,
 	},
+	[KTLS_NLGRP_ATTEMPTS] = {
+		.name	= KTLS_MCGRP_ATTEMPTS,
+		.flags	= GENL_MCAST_CAP_NET_ADMIN,
+	},
 };
 
-static struct genl_family ktls_family __ro_after_init = {
+struct genl_family ktls_family __ro_after_init = {
 	.name		= KTLS_GENL_NAME,
 	.version	= KTLS_GENL_VERSION,
 	.netnsok	= true,

@@ -8,7 +8,6 @@
 #include <linux/pid.h>
 #include <linux/rhashtable.h>
 #include <linux/slab.h>
-#include <linux/sock_diag.h>
 #include <net/tcp.h>
 #include <net/tls.h>
 #include <net/tls_offload.h>
@@ -334,8 +333,8 @@ static int ktls_socket_try_read(struct ktls_socket *ks, struct sock *sk,
  * @ks: socket, open or closed
  * @r: result
  *
- * If its owner keeps the socket locked, there are no counters, and a flag says
- * so.
+ * If its owner keeps the socket locked, or stays where it cannot be known how
+ * much it gave to TCP, there are no counters, and a flag says so.
  *
  * Context: process, may sleep for KTLS_READ_PATIENCE.
  */
@@ -363,7 +362,7 @@ void ktls_socket_read(struct ktls_socket *ks, struct ktls_reading *r)
 		       tries--)
 			usleep_range(100, 1000);
 		WRITE_ONCE(ks->busy, err == -EBUSY);
-		if (err == -EBUSY) {
+		if (err) {
 			memset(r, 0, sizeof(*r));
 			r->flags = ks->flags | KTLS_SOCKET_FLAGS_BUSY;
 		}
@@ -398,16 +397,6 @@ static u64 ktls_socket_cgroup_id(struct sock *sk)
 #endif
 }
 
-/* sock_gen_cookie() itself is not exported. */
-static u64 ktls_socket_cookie(struct sock *sk)
-{
-	u32 cookie[2];
-
-	sock_diag_save_cookie(sk, cookie);
-
-	return cookie[0] | (u64)cookie[1] << 32;
-}
-
 static int ktls_socket_history(struct ktls_net *kn)
 {
 	struct ktls_socket **closed;
@@ -427,25 +416,6 @@ static int ktls_socket_history(struct ktls_net *kn)
 	kvfree(closed);
 
 	return 0;
-}
-
-static void ktls_socket_set_addresses(struct ktls_socket *ks,
-				      const struct sock *sk)
-{
-	const struct inet_sock *inet = inet_sk(sk);
-
-	ks->family = sk->sk_family;
-	ks->sport = inet->inet_sport;
-	ks->dport = inet->inet_dport;
-#if IS_ENABLED(CONFIG_IPV6)
-	if (sk->sk_family == AF_INET6) {
-		memcpy(ks->saddr, &sk->sk_v6_rcv_saddr, sizeof(ks->saddr));
-		memcpy(ks->daddr, &sk->sk_v6_daddr, sizeof(ks->daddr));
-		return;
-	}
-#endif
-	memcpy(ks->saddr, &inet->inet_rcv_saddr, sizeof(__be32));
-	memcpy(ks->daddr, &inet->inet_daddr, sizeof(__be32));
 }
 
 /* Caller holds the socket lock, and gets a reference. */
@@ -470,7 +440,7 @@ static struct ktls_socket *ktls_socket_create(struct sock *sk,
 	spin_lock_init(&ks->lock);
 	refcount_set(&ks->ref, 2);
 	INIT_LIST_HEAD(&ks->event_node);
-	ks->cookie = ktls_socket_cookie(sk);
+	ks->cookie = ktls_cookie_of(sk);
 	ks->install_time = ktime_get_real_ns();
 	ks->cgroup_id = ktls_socket_cgroup_id(sk);
 	ks->ino = sock_i_ino(sk);
@@ -480,7 +450,7 @@ static struct ktls_socket *ktls_socket_create(struct sock *sk,
 		ks->pid = get_pid(task_tgid(current));
 		get_task_comm(ks->comm, current->group_leader);
 	}
-	ktls_socket_set_addresses(ks, sk);
+	ktls_ends_of(&ks->ends, sk);
 
 	/* First where the close will look for it. */
 	err = rhashtable_insert_fast(&ktls_table, &ks->node, ktls_table_params);
@@ -550,9 +520,15 @@ void ktls_socket_install_begin(struct sock *sk, enum ktls_direction dir,
 	in->record = in->rekey ? ktls_record_number(ctx, tx) : 0;
 }
 
-static enum ktls_mode ktls_mode_of(unsigned int conf)
+/**
+ * ktls_key_mode() - who has the key of a direction
+ * @ctx: TLS context
+ * @dir: direction
+ */
+enum ktls_mode ktls_key_mode(const struct tls_context *ctx,
+			     enum ktls_direction dir)
 {
-	switch (conf) {
+	switch (dir == KTLS_DIRECTION_TX ? ctx->tx_conf : ctx->rx_conf) {
 	case TLS_SW:
 		return KTLS_MODE_SW;
 	case TLS_HW:
@@ -583,7 +559,7 @@ static struct ktls_socket *ktls_socket_take_in(struct sock *sk,
 		bool tx = dir == KTLS_DIRECTION_TX;
 		struct ktls_stream *st = &ks->stream[dir];
 
-		st->mode = ktls_mode_of(tx ? ctx->tx_conf : ctx->rx_conf);
+		st->mode = ktls_key_mode(ctx, dir);
 		if (st->mode == KTLS_MODE_NONE)
 			continue;
 		st->wire_base = ktls_socket_wire(ks, sk, ctx, dir);

@@ -14,9 +14,12 @@
 
 #include <uapi/linux/ktls.h>
 
+#include "attempts.h"
+#include "ends.h"
 #include "totals.h"
 
 struct pid;
+struct ktls_policy;
 struct sock;
 struct tls_context;
 
@@ -40,6 +43,10 @@ struct tls_context;
  * @n_events: how many
  * @events_lock: protects @events and @n_events
  * @events_work: sends what is to be told
+ * @attempts: attempts to attach TLS and to install keys
+ * @policy: what is allowed, NULL if that is the initial namespace's to say;
+ *	under RCU
+ * @policy_generation: how often @policy was set
  * @lost_sockets: kTLS sockets that no memory was left for, or that were not to
  *	be had when the module was loaded
  * @lost_events: notifications that a listener did not get
@@ -59,6 +66,9 @@ struct ktls_net {
 	/* events, n_events; taken in any context */
 	spinlock_t events_lock;
 	struct work_struct events_work;
+	struct ktls_attempts attempts;
+	struct ktls_policy __rcu *policy;
+	u32 policy_generation;
 	atomic64_t lost_sockets;
 	atomic64_t lost_events;
 };
@@ -124,11 +134,7 @@ struct ktls_stream {
  * @version: of both directions
  * @cipher: of both directions
  * @overhead: bytes that a record adds to its payload
- * @family: AF_INET or AF_INET6
- * @sport: local port, network byte order
- * @dport: remote port, network byte order
- * @saddr: local address; IPv4 in the first 4 bytes
- * @daddr: remote address, likewise
+ * @ends: addresses and ports
  * @unlinked: it left &ktls_net.open; under &ktls_net.lock
  * @fin_sent: a FIN was sent before the socket reached TCP_CLOSE
  * @closing: its close has begun
@@ -159,11 +165,7 @@ struct ktls_socket {
 	u16 version;
 	u16 cipher;
 	u16 overhead;
-	u16 family;
-	__be16 sport;
-	__be16 dport;
-	u8 saddr[16];
-	u8 daddr[16];
+	struct ktls_ends ends;
 	bool unlinked;
 	bool fin_sent;
 	bool closing;
@@ -216,6 +218,9 @@ struct ktls_install {
 	u64 record;
 	bool rekey;
 };
+
+enum ktls_mode ktls_key_mode(const struct tls_context *ctx,
+			     enum ktls_direction dir);
 
 /* What happens to a socket. The socket lock is held but where said. */
 void ktls_socket_install_begin(struct sock *sk, enum ktls_direction dir,

@@ -24,32 +24,12 @@
 
 #include "internal.h"
 
-/* The kernel fills up to 32 KiB of a dump at once if it is offered as much. */
-#define BUFFER_SIZE (64 * 1024)
+/* All that a request may hold, but for the rules of a policy. */
+#define REQUEST_ROOM 4096
 /* Events are about 400 bytes each, and come in bursts. */
 #define EVENT_BUFFER (4 * 1024 * 1024)
 
-struct ktls {
-	int fd;			/* requests and dumps */
-	int event_fd;		/* -1 until ktls_subscribe() */
-	int netns;		/* -1: that of the caller */
-	uint16_t family;	/* 0 until resolved */
-	uint32_t group;
-	uint32_t seq;
-	bool busy;		/* within a callback */
-	struct ktls_socket socket;
-	struct ktls_module module;
-	char error[640];
-	/* What the kernel said about the latest failure. */
-	char extack[256];
-	_Alignas(8) unsigned char buffer[BUFFER_SIZE];
-};
-
-/* Takes what follows a message's header; non-zero ends the request. */
-typedef int reply_fn(struct ktls *k, const struct nlmsghdr *nlh, void *arg);
-
-__attribute__((format(printf, 3, 4)))
-static int fail(struct ktls *k, int err, const char *format, ...)
+int ktls_fail(struct ktls *k, int err, const char *format, ...)
 {
 	va_list ap;
 
@@ -59,8 +39,7 @@ static int fail(struct ktls *k, int err, const char *format, ...)
 	return err;
 }
 
-/* What every request can run into; @what fits "could not ...". */
-static int fail_request(struct ktls *k, int err, const char *what)
+int ktls_fail_request(struct ktls *k, int err, const char *what)
 {
 	const char *name = strerrorname_np(-err);
 
@@ -69,29 +48,29 @@ static int fail_request(struct ktls *k, int err, const char *what)
 	if (err == -ENOPKG || err == -EPROTO)
 		return err;	/* resolve() told */
 	if (k->extack[0])
-		return fail(k, err, "could not %s: %s (%s)", what, k->extack,
-			    name);
+		return ktls_fail(k, err, "could not %s: %s (%s)", what, k->extack,
+				 name);
 	switch (err) {
 	case -EOPNOTSUPP:
-		return fail(k, err,
-			    "could not %s: the loaded ktls module does not know how, it is older than this program; update it, then type: modprobe -r ktls && modprobe ktls",
-			    what);
+		return ktls_fail(k, err,
+				 "could not %s: the loaded ktls module does not know how, it is older than this program; update it, then type: modprobe -r ktls && modprobe ktls",
+				 what);
 	case -EPERM:
 	case -EACCES:
-		return fail(k, err,
-			    "could not %s: this takes CAP_NET_ADMIN; run it as root",
-			    what);
+		return ktls_fail(k, err,
+				 "could not %s: this takes CAP_NET_ADMIN; run it as root",
+				 what);
 	case -EBADMSG:
-		return fail(k, err,
-			    "could not %s: the kernel's answer is not well formed; please report this",
-			    what);
+		return ktls_fail(k, err,
+				 "could not %s: the kernel's answer is not well formed; please report this",
+				 what);
 	case -EAGAIN:
-		return fail(k, err,
-			    "could not %s: the table changed while it was read; try again",
-			    what);
+		return ktls_fail(k, err,
+				 "could not %s: the table changed while it was read; try again",
+				 what);
 	}
-	return fail(k, err, "could not %s: %s (%s)", what, strerror(-err),
-		    name);
+	return ktls_fail(k, err, "could not %s: %s (%s)", what, strerror(-err),
+			 name);
 }
 
 /* Keeps the explanation of a refusal; @attrs are those of the answer. */
@@ -142,11 +121,25 @@ static int end_of(struct ktls *k, const struct nlmsghdr *nlh)
 	return err;
 }
 
+static int grow_buffer(struct ktls *k, size_t size)
+{
+	void *buffer;
+
+	if (size <= k->buffer_size)
+		return 0;
+	buffer = realloc(k->buffer, size);
+	if (!buffer)
+		return -ENOMEM;
+	k->buffer = buffer;
+	k->buffer_size = size;
+	return 0;
+}
+
 /* One datagram from the kernel into the buffer: its length or an errno. */
 static ssize_t receive(struct ktls *k, int fd, int flags)
 {
 	struct sockaddr_nl from = { 0 };
-	struct iovec iov = { k->buffer, sizeof(k->buffer) };
+	struct iovec iov = { k->buffer, k->buffer_size };
 	struct msghdr msg = {
 		.msg_name = &from,
 		.msg_namelen = sizeof(from),
@@ -166,15 +159,35 @@ static ssize_t receive(struct ktls *k, int fd, int flags)
 		/* Any process may send to a netlink socket; only the kernel
 		 * is listened to.
 		 */
-		if (msg.msg_namelen >= sizeof(from) && from.nl_pid)
+		if (msg.msg_namelen >= sizeof(from) && from.nl_pid) {
+			if (flags & MSG_PEEK)
+				recv(fd, k->buffer, 1, MSG_DONTWAIT);
 			continue;
-		if (msg.msg_flags & MSG_TRUNC)
+		}
+		if (msg.msg_flags & MSG_TRUNC && !(flags & MSG_PEEK))
 			return -EMSGSIZE;
 		return len;
 	}
 }
 
-static int answer(struct ktls *k, bool dump, reply_fn *fn, void *arg)
+/*
+ * The same, with room for it whatever its length.  Takes a second look, which
+ * is too much for each part of a dump; these the kernel fits to the buffer.
+ */
+static ssize_t receive_whole(struct ktls *k, int fd)
+{
+	ssize_t len = receive(k, fd, MSG_PEEK | MSG_TRUNC);
+	int err;
+
+	if (len > 0) {
+		err = grow_buffer(k, len);
+		if (err)
+			return err;
+	}
+	return len < 0 ? len : receive(k, fd, 0);
+}
+
+static int answer(struct ktls *k, bool dump, ktls_reply_fn *fn, void *arg)
 {
 	int result = 0, err;
 	bool intr = false;
@@ -184,8 +197,9 @@ static int answer(struct ktls *k, bool dump, reply_fn *fn, void *arg)
 	 * no second dump on a socket before the first is over.
 	 */
 	for (;;) {
+		ssize_t n = dump ? receive(k, k->fd, 0) :
+				   receive_whole(k, k->fd);
 		const struct nlmsghdr *nlh = (void *)k->buffer;
-		ssize_t n = receive(k, k->fd, 0);
 		size_t len;
 
 		if (n == -EMSGSIZE) {
@@ -224,7 +238,8 @@ static int answer(struct ktls *k, bool dump, reply_fn *fn, void *arg)
 }
 
 /* Sends a request and reads the answer to its end. */
-static int transact(struct ktls *k, struct nl_msg *msg, reply_fn *fn, void *arg)
+static int transact(struct ktls *k, struct nl_msg *msg, ktls_reply_fn *fn,
+		    void *arg)
 {
 	struct nlmsghdr *nlh = nlmsg_hdr(msg);
 	struct sockaddr_nl kernel = { .nl_family = AF_NETLINK };
@@ -250,7 +265,7 @@ static int transact(struct ktls *k, struct nl_msg *msg, reply_fn *fn, void *arg)
 	return err;
 }
 
-static const void *attributes(const struct nlmsghdr *nlh, ssize_t *len)
+const void *ktls_attributes(const struct nlmsghdr *nlh, ssize_t *len)
 {
 	if (nlh->nlmsg_len < NLMSG_HDRLEN + GENL_HDRLEN)
 		return NULL;
@@ -263,7 +278,12 @@ static const void *attributes(const struct nlmsghdr *nlh, ssize_t *len)
 struct family {
 	uint16_t id;
 	uint32_t version;
-	uint32_t group;
+	uint32_t groups[KTLS_GROUPS];
+};
+
+static const char *const group_names[KTLS_GROUPS] = {
+	KTLS_MCGRP_SOCKETS,
+	KTLS_MCGRP_ATTEMPTS,
 };
 
 static uint32_t attr_u32(const struct nlattr *a)
@@ -282,29 +302,31 @@ static bool attr_is(const struct nlattr *a, const char *s)
 	       !memcmp(ktls_attr_data(a), s, strlen(s) + 1);
 }
 
-static void find_group(const struct nlattr *nest, struct family *f)
+static void find_groups(const struct nlattr *nest, struct family *f)
 {
 	ssize_t left = ktls_attr_len(nest), in;
 	const struct nlattr *group, *a;
-	bool ours;
 	uint32_t id;
+	int i, ours;
 
 	ktls_for_each_attr(group, ktls_attr_data(nest), left) {
-		ours = false;
+		ours = -1;
 		id = 0;
 		in = ktls_attr_len(group);
 		ktls_for_each_attr(a, ktls_attr_data(group), in) {
 			switch (a->nla_type & NLA_TYPE_MASK) {
 			case CTRL_ATTR_MCAST_GRP_NAME:
-				ours = attr_is(a, KTLS_MCGRP_SOCKETS);
+				for (i = 0; i < KTLS_GROUPS; i++)
+					if (attr_is(a, group_names[i]))
+						ours = i;
 				break;
 			case CTRL_ATTR_MCAST_GRP_ID:
 				id = attr_u32(a);
 				break;
 			}
 		}
-		if (ours)
-			f->group = id;
+		if (ours >= 0)
+			f->groups[ours] = id;
 	}
 }
 
@@ -316,7 +338,7 @@ static int take_family(struct ktls *k, const struct nlmsghdr *nlh, void *arg)
 	ssize_t len;
 
 	(void)k;
-	attrs = attributes(nlh, &len);
+	attrs = ktls_attributes(nlh, &len);
 	if (!attrs)
 		return -EBADMSG;
 	ktls_for_each_attr(a, attrs, len) {
@@ -328,7 +350,7 @@ static int take_family(struct ktls *k, const struct nlmsghdr *nlh, void *arg)
 			f->version = attr_u32(a);
 			break;
 		case CTRL_ATTR_MCAST_GROUPS:
-			find_group(a, f);
+			find_groups(a, f);
 			break;
 		}
 	}
@@ -349,18 +371,18 @@ static int resolve(struct ktls *k)
 	nlmsg_free(msg);
 
 	if (err == -ENOENT)
-		return fail(k, -ENOPKG,
-			    "the ktls module is not loaded; type: modprobe ktls");
+		return ktls_fail(k, -ENOPKG,
+				 "the ktls module is not loaded; type: modprobe ktls");
 	if (err)
-		return fail_request(k, err, "ask for the ktls module");
+		return ktls_fail_request(k, err, "ask for the ktls module");
 	if (f.version != KTLS_GENL_VERSION)
-		return fail(k, -EPROTO,
-			    "the ktls module speaks version %u of the interface, this program version %u; install both from the same release, then type: modprobe -r ktls && modprobe ktls",
-			    f.version, KTLS_GENL_VERSION);
+		return ktls_fail(k, -EPROTO,
+				 "the ktls module speaks version %u of the interface, this program version %u; install both from the same release, then type: modprobe -r ktls && modprobe ktls",
+				 f.version, KTLS_GENL_VERSION);
 	if (!f.id)
-		return fail_request(k, -EBADMSG, "ask for the ktls module");
+		return ktls_fail_request(k, -EBADMSG, "ask for the ktls module");
 	k->family = f.id;
-	k->group = f.group;
+	memcpy(k->groups, f.groups, sizeof(k->groups));
 	return 0;
 }
 
@@ -369,10 +391,13 @@ int ktls_open(struct ktls **result, int netns)
 	struct ktls *k;
 
 	*result = NULL;
-	k = malloc(sizeof(*k));
+	k = calloc(1, sizeof(*k));
 	if (!k)
 		return -ENOMEM;
-	memset(k, 0, offsetof(struct ktls, buffer));
+	if (grow_buffer(k, KTLS_BUFFER_SIZE)) {
+		free(k);
+		return -ENOMEM;
+	}
 	k->event_fd = -1;
 	k->netns = -1;
 	k->fd = -1;
@@ -381,18 +406,18 @@ int ktls_open(struct ktls **result, int netns)
 	if (netns >= 0) {
 		k->netns = fcntl(netns, F_DUPFD_CLOEXEC, 3);
 		if (k->netns < 0)
-			return fail_request(k, -errno,
-					    "use the network namespace");
+			return ktls_fail_request(k, -errno,
+						 "use the network namespace");
 	}
 	k->fd = ktls_connect(k->netns);
 	if (k->fd == -EPERM)
-		return fail(k, k->fd,
-			    "could not enter the network namespace: this takes CAP_SYS_ADMIN; run it as root");
+		return ktls_fail(k, k->fd,
+				 "could not enter the network namespace: this takes CAP_SYS_ADMIN; run it as root");
 	if (k->fd == -EINVAL && netns >= 0)
-		return fail(k, k->fd,
-			    "could not enter the network namespace: this is none; it is a file as /run/netns/NAME or /proc/PID/ns/net");
+		return ktls_fail(k, k->fd,
+				 "could not enter the network namespace: this is none; it is a file as /run/netns/NAME or /proc/PID/ns/net");
 	if (k->fd < 0)
-		return fail_request(k, k->fd, "connect to netlink");
+		return ktls_fail_request(k, k->fd, "connect to netlink");
 	return resolve(k);
 }
 
@@ -406,6 +431,8 @@ void ktls_close(struct ktls *k)
 		close(k->event_fd);
 	if (k->netns >= 0)
 		close(k->netns);
+	free(k->policy.rules);
+	free(k->buffer);
 	free(k);
 }
 
@@ -423,17 +450,24 @@ const char *ktls_library_version(void)
 
 /* Requests */
 
-static int usable(struct ktls *k)
+int ktls_usable(struct ktls *k)
 {
 	if (k->busy)
-		return fail(k, -EBUSY,
-			    "the handle is in use; a callback may not use it");
+		return ktls_fail(k, -EBUSY,
+				 "the handle is in use; a callback may not use it");
 	/* After a failed ktls_open(), which said why. */
 	return k->family ? 0 : -ENOTCONN;
 }
 
-static int put_filter(struct nl_msg *msg, const struct ktls_filter *f)
+static int put_cookie(struct nl_msg *msg, const void *what)
 {
+	return nla_put_u64(msg, KTLS_A_SOCKET_COOKIE,
+			   *(const uint64_t *)what) ? -ENOMEM : 0;
+}
+
+static int put_filter(struct nl_msg *msg, const void *what)
+{
+	const struct ktls_filter *f = what;
 	struct nlattr *nest;
 	int err = 0;
 
@@ -444,6 +478,8 @@ static int put_filter(struct nl_msg *msg, const struct ktls_filter *f)
 		return -ENOMEM;
 	if (f->match & KTLS_MATCH(CLOSED))
 		err |= nla_put_flag(msg, KTLS_A_FILTER_CLOSED);
+	if (f->match & KTLS_MATCH(VIOLATES))
+		err |= nla_put_flag(msg, KTLS_A_FILTER_VIOLATES);
 	if (f->match & KTLS_MATCH(DIRECTION))
 		err |= nla_put_u8(msg, KTLS_A_FILTER_DIRECTION, f->direction);
 	if (f->match & KTLS_MATCH(MODE))
@@ -472,20 +508,19 @@ static int put_filter(struct nl_msg *msg, const struct ktls_filter *f)
 	return 0;
 }
 
-static int request_once(struct ktls *k, uint8_t cmd, int flags,
-			const uint64_t *cookie,
-			const struct ktls_filter *filter, reply_fn *fn,
-			void *arg)
+static int request_once(struct ktls *k, const struct ktls_request *r,
+			ktls_reply_fn *fn, void *arg)
 {
 	struct nl_msg *msg;
 	int err = -ENOMEM;
 
-	msg = nlmsg_alloc();
-	if (msg && genlmsg_put(msg, 0, 0, k->family, 0, flags, cmd,
-			       KTLS_GENL_VERSION) &&
-	    (!cookie || !nla_put_u64(msg, KTLS_A_SOCKET_COOKIE, *cookie)) &&
-	    !put_filter(msg, filter))
-		err = transact(k, msg, fn, arg);
+	msg = nlmsg_alloc_size(REQUEST_ROOM + r->room);
+	if (msg && genlmsg_put(msg, 0, 0, k->family, 0, r->flags, r->cmd,
+			       KTLS_GENL_VERSION)) {
+		err = r->put ? r->put(msg, r->what) : 0;
+		if (!err)
+			err = transact(k, msg, fn, arg);
+	}
 	nlmsg_free(msg);
 	return err;
 }
@@ -494,18 +529,17 @@ static int request_once(struct ktls *k, uint8_t cmd, int flags,
  * The kernel says ENOENT for a family that is gone, too.  If the module was
  * loaded anew since, it has another number, and the request is repeated.
  */
-static int request(struct ktls *k, uint8_t cmd, int flags,
-		   const uint64_t *cookie, const struct ktls_filter *filter,
-		   reply_fn *fn, void *arg)
+int ktls_request(struct ktls *k, const struct ktls_request *r,
+		 ktls_reply_fn *fn, void *arg)
 {
 	uint16_t before = k->family;
 	int err;
 
-	err = request_once(k, cmd, flags, cookie, filter, fn, arg);
+	err = request_once(k, r, fn, arg);
 	/* No dump begins once an unload has. */
 	if (err == -EPROTONOSUPPORT)
-		return fail(k, -ENOPKG,
-			    "the ktls module is being unloaded; type: modprobe ktls");
+		return ktls_fail(k, -ENOPKG,
+				 "the ktls module is being unloaded; type: modprobe ktls");
 	if (err != -ENOENT || k->extack[0])
 		return err;
 	err = resolve(k);
@@ -513,7 +547,7 @@ static int request(struct ktls *k, uint8_t cmd, int flags,
 		return err;
 	if (k->family == before)
 		return -ENOENT;
-	return request_once(k, cmd, flags, cookie, filter, fn, arg);
+	return request_once(k, r, fn, arg);
 }
 
 static int take_module(struct ktls *k, const struct nlmsghdr *nlh, void *arg)
@@ -522,7 +556,7 @@ static int take_module(struct ktls *k, const struct nlmsghdr *nlh, void *arg)
 	ssize_t len;
 
 	(void)arg;
-	attrs = attributes(nlh, &len);
+	attrs = ktls_attributes(nlh, &len);
 	if (!attrs)
 		return -EBADMSG;
 	return ktls_parse_module(attrs, len, &k->module);
@@ -533,12 +567,13 @@ int ktls_get_module(struct ktls *k, const struct ktls_module **module)
 	int err;
 
 	*module = NULL;
-	err = usable(k);
+	err = ktls_usable(k);
 	if (err)
 		return err;
-	err = request(k, KTLS_CMD_MODULE_GET, 0, NULL, NULL, take_module, NULL);
+	err = ktls_request(k, &(struct ktls_request){
+			   .cmd = KTLS_CMD_MODULE_GET }, take_module, NULL);
 	if (err)
-		return fail_request(k, err, "read the state of the module");
+		return ktls_fail_request(k, err, "read the state of the module");
 	*module = &k->module;
 	return 0;
 }
@@ -550,7 +585,7 @@ static int take_socket(struct ktls *k, const struct nlmsghdr *nlh, void *arg)
 	ssize_t len;
 
 	(void)arg;
-	attrs = attributes(nlh, &len);
+	attrs = ktls_attributes(nlh, &len);
 	if (!attrs)
 		return -EBADMSG;
 	return ktls_parse_socket(attrs, len, &k->socket, &direction);
@@ -562,17 +597,19 @@ int ktls_get_socket(struct ktls *k, uint64_t cookie,
 	int err;
 
 	*socket = NULL;
-	err = usable(k);
+	err = ktls_usable(k);
 	if (err)
 		return err;
-	err = request(k, KTLS_CMD_SOCKET_GET, 0, &cookie, NULL, take_socket,
-		      NULL);
+	err = ktls_request(k, &(struct ktls_request){
+			   .cmd = KTLS_CMD_SOCKET_GET,
+			   .put = put_cookie, .what = &cookie },
+			   take_socket, NULL);
 	if (err == -ENOENT)
-		return fail(k, err,
-			    "no kTLS socket of yours has the cookie %llu, neither open nor in the history of closed ones",
-			    (unsigned long long)cookie);
+		return ktls_fail(k, err,
+				 "no kTLS socket of yours has the cookie %llu, neither open nor in the history of closed ones",
+				 (unsigned long long)cookie);
 	if (err)
-		return fail_request(k, err, "read the socket");
+		return ktls_fail_request(k, err, "read the socket");
 	*socket = &k->socket;
 	return 0;
 }
@@ -584,9 +621,6 @@ struct each {
 	int stopped;	/* what the callback returned */
 };
 
-/* Ends a request for a reason that is the caller's. */
-#define STOPPED 1
-
 static int each_socket(struct ktls *k, const struct nlmsghdr *nlh, void *arg)
 {
 	struct each *each = arg;
@@ -594,12 +628,12 @@ static int each_socket(struct ktls *k, const struct nlmsghdr *nlh, void *arg)
 	int direction;
 	ssize_t len;
 
-	attrs = attributes(nlh, &len);
+	attrs = ktls_attributes(nlh, &len);
 	if (!attrs ||
 	    ktls_parse_socket(attrs, len, &k->socket, &direction))
 		return -EBADMSG;
 	each->stopped = each->socket(&k->socket, each->arg);
-	return each->stopped ? STOPPED : 0;
+	return each->stopped ? KTLS_STOPPED : 0;
 }
 
 static int each_totals(struct ktls *k, const struct nlmsghdr *nlh, void *arg)
@@ -610,11 +644,11 @@ static int each_totals(struct ktls *k, const struct nlmsghdr *nlh, void *arg)
 	ssize_t len;
 
 	(void)k;
-	attrs = attributes(nlh, &len);
+	attrs = ktls_attributes(nlh, &len);
 	if (!attrs || ktls_parse_totals(attrs, len, &totals))
 		return -EBADMSG;
 	each->stopped = each->totals(&totals, each->arg);
-	return each->stopped ? STOPPED : 0;
+	return each->stopped ? KTLS_STOPPED : 0;
 }
 
 int ktls_dump_sockets(struct ktls *k, const struct ktls_filter *filter,
@@ -623,14 +657,16 @@ int ktls_dump_sockets(struct ktls *k, const struct ktls_filter *filter,
 	struct each each = { .socket = fn, .arg = arg };
 	int err;
 
-	err = usable(k);
+	err = ktls_usable(k);
 	if (err)
 		return err;
-	err = request(k, KTLS_CMD_SOCKET_GET, NLM_F_DUMP, NULL, filter,
-		      each_socket, &each);
-	if (err == STOPPED)
+	err = ktls_request(k, &(struct ktls_request){
+			   .cmd = KTLS_CMD_SOCKET_GET, .flags = NLM_F_DUMP,
+			   .put = put_filter, .what = filter },
+			   each_socket, &each);
+	if (err == KTLS_STOPPED)
 		return each.stopped;
-	return err ? fail_request(k, err, "list the sockets") : 0;
+	return err ? ktls_fail_request(k, err, "list the sockets") : 0;
 }
 
 int ktls_dump_totals(struct ktls *k, ktls_totals_fn *fn, void *arg)
@@ -638,46 +674,74 @@ int ktls_dump_totals(struct ktls *k, ktls_totals_fn *fn, void *arg)
 	struct each each = { .totals = fn, .arg = arg };
 	int err;
 
-	err = usable(k);
+	err = ktls_usable(k);
 	if (err)
 		return err;
-	err = request(k, KTLS_CMD_TOTALS_GET, NLM_F_DUMP, NULL, NULL,
-		      each_totals, &each);
-	if (err == STOPPED)
+	err = ktls_request(k, &(struct ktls_request){
+			   .cmd = KTLS_CMD_TOTALS_GET, .flags = NLM_F_DUMP },
+			   each_totals, &each);
+	if (err == KTLS_STOPPED)
 		return each.stopped;
-	return err ? fail_request(k, err, "list the totals") : 0;
+	return err ? ktls_fail_request(k, err, "list the totals") : 0;
 }
 
 /* Events */
 
-int ktls_subscribe(struct ktls *k)
+static int connect_events(struct ktls *k)
 {
 	const int size = EVENT_BUFFER, on = 1;
 	int fd, err;
 
-	err = usable(k);
-	if (err)
-		return err;
-	if (k->event_fd >= 0)
-		return 0;
 	fd = ktls_connect(k->netns);
 	if (fd < 0)
-		return fail_request(k, fd, "connect to netlink");
+		return ktls_fail_request(k, fd, "connect to netlink");
 	if (setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, &size, sizeof(size)))
 		setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &size, sizeof(size));
 	/* The module is to count what finds no room here. */
 	setsockopt(fd, SOL_NETLINK, NETLINK_BROADCAST_ERROR, &on, sizeof(on));
-	/* The second tells of the module's end; it is open to everybody. */
-	err = k->group ? ktls_join(fd, k->group) : -EOPNOTSUPP;
-	if (!err)
-		err = ktls_join(fd, GENL_ID_CTRL);
+	/* Tells of the module's end; it is open to everybody. */
+	err = ktls_join(fd, GENL_ID_CTRL);
 	if (err) {
 		close(fd);
-		k->extack[0] = '\0';
-		return fail_request(k, err, "subscribe to events");
+		return ktls_fail_request(k, err, "subscribe to events");
 	}
 	k->event_fd = fd;
 	return 0;
+}
+
+int ktls_subscribe_to(struct ktls *k, unsigned int events)
+{
+	unsigned int i, joined = k->joined;
+	int err;
+
+	err = ktls_usable(k);
+	if (err)
+		return err;
+	k->extack[0] = '\0';
+	if (k->event_fd < 0)
+		err = connect_events(k);
+	for (i = 0; !err && i < KTLS_GROUPS; i++) {
+		if (!(events & ~k->joined & 1U << i))
+			continue;
+		err = k->groups[i] ? ktls_join(k->event_fd, k->groups[i]) :
+				     -EOPNOTSUPP;
+		if (err)
+			ktls_fail_request(k, err, "subscribe to events");
+		else
+			k->joined |= 1U << i;
+	}
+	/* A part of what was asked for would be taken for all of it. */
+	if (err && k->event_fd >= 0 && !joined) {
+		close(k->event_fd);
+		k->event_fd = -1;
+		k->joined = 0;
+	}
+	return err;
+}
+
+int ktls_subscribe(struct ktls *k)
+{
+	return ktls_subscribe_to(k, KTLS_EVENTS_SOCKETS);
 }
 
 int ktls_event_fd(const struct ktls *k)
@@ -693,7 +757,7 @@ static bool is_farewell(const struct ktls *k, const struct nlmsghdr *nlh)
 	const void *attrs;
 	ssize_t len;
 
-	attrs = attributes(nlh, &len);
+	attrs = ktls_attributes(nlh, &len);
 	if (!attrs || genl->cmd != CTRL_CMD_DELFAMILY)
 		return false;
 	ktls_for_each_attr(a, attrs, len) {
@@ -707,7 +771,7 @@ static int take_event(struct ktls *k, const struct nlmsghdr *nlh,
 		      ktls_event_fn *fn, void *arg)
 {
 	const struct genlmsghdr *genl = NLMSG_DATA(nlh);
-	struct ktls_event event = { .socket = &k->socket };
+	struct ktls_event event = { .direction = -1 };
 	const void *attrs;
 	ssize_t len;
 	int err;
@@ -715,20 +779,28 @@ static int take_event(struct ktls *k, const struct nlmsghdr *nlh,
 	if (nlh->nlmsg_type == GENL_ID_CTRL) {
 		if (!is_farewell(k, nlh))
 			return 0;
-		return fail(k, -ENOPKG,
-			    "the ktls module was unloaded; type: modprobe ktls");
+		return ktls_fail(k, -ENOPKG,
+				 "the ktls module was unloaded; type: modprobe ktls");
 	}
 	if (nlh->nlmsg_type != k->family)
 		return 0;
-	attrs = attributes(nlh, &len);
+	attrs = ktls_attributes(nlh, &len);
 	if (!attrs)
-		return fail_request(k, -EBADMSG, "read an event");
+		return ktls_fail_request(k, -EBADMSG, "read an event");
 	/* One of a later version: who does not know it does not miss it. */
 	if (!ktls_event_name(genl->cmd))
 		return 0;
 	event.type = genl->cmd;
-	if (ktls_parse_socket(attrs, len, &k->socket, &event.direction))
-		return fail_request(k, -EBADMSG, "read an event");
+	if (event.type == KTLS_CMD_ATTEMPT_NTF) {
+		event.attempt = &k->attempt;
+		err = ktls_parse_attempt(attrs, len, &k->attempt);
+	} else {
+		event.socket = &k->socket;
+		err = ktls_parse_socket(attrs, len, &k->socket,
+					&event.direction);
+	}
+	if (err)
+		return ktls_fail_request(k, err, "read an event");
 	k->busy = true;
 	err = fn(&event, arg);
 	k->busy = false;
@@ -739,24 +811,24 @@ int ktls_dispatch(struct ktls *k, ktls_event_fn *fn, void *arg)
 {
 	int err;
 
-	err = usable(k);
+	err = ktls_usable(k);
 	if (err)
 		return err;
 	if (k->event_fd < 0)
-		return fail(k, -ENOTCONN, "not subscribed to events");
+		return ktls_fail(k, -ENOTCONN, "not subscribed to events");
 	for (;;) {
-		const struct nlmsghdr *nlh = (void *)k->buffer;
 		ssize_t n = receive(k, k->event_fd, MSG_DONTWAIT);
+		const struct nlmsghdr *nlh = (void *)k->buffer;
 		size_t len;
 
 		if (n == -EAGAIN || n == -EWOULDBLOCK || n == 0)
 			return 0;
 		if (n == -ENOBUFS)
-			return fail(k, -ENOBUFS,
-				    "events came faster than they were read, and some were lost");
+			return ktls_fail(k, -ENOBUFS,
+					 "events came faster than they were read, and some were lost");
 		k->extack[0] = '\0';
 		if (n < 0)
-			return fail_request(k, n, "read events");
+			return ktls_fail_request(k, n, "read events");
 		for (len = n; NLMSG_OK(nlh, len); nlh = NLMSG_NEXT(nlh, len)) {
 			err = take_event(k, nlh, fn, arg);
 			if (err)

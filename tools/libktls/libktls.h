@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * libktls: the kTLS sockets of a network namespace, as the ktls kernel module
- * sees them.
+ * libktls: the kTLS sockets of a network namespace, the attempts to make more
+ * of them, and the policy about these, as the ktls kernel module has them.
  *
  * All functions that return int return 0, or a negative errno unless they say
  * otherwise; ktls_strerror() then has a sentence for a human.  A handle is
@@ -84,6 +84,8 @@ struct ktls_stream {
  *	so clean it before you show it on a terminal
  * @tx: from this host to the peer
  * @rx: from the peer to this host
+ * @rule: in a dump with KTLS_MATCH(VIOLATES), the number of the rule that it
+ *	violates, from 1, or 0 for the policy's default; else -1
  */
 struct ktls_socket {
 	uint64_t cookie;
@@ -103,6 +105,7 @@ struct ktls_socket {
 	char comm[KTLS_COMM_LEN];
 	struct ktls_stream tx;
 	struct ktls_stream rx;
+	int32_t rule;
 };
 
 /**
@@ -151,6 +154,10 @@ struct ktls_totals {
  *	their owner kept them locked while the module was loaded
  * @lost_events: events that were not delivered
  * @load_time: when it was loaded, in nanoseconds since the epoch
+ * @attempts: number of the latest attempt in the namespace
+ * @attempts_limit: most attempts that are kept, of those that succeeded and of
+ *	those that failed each; the oldest go first
+ * @lost_attempts: attempts that were not even counted for want of memory
  */
 struct ktls_module {
 	char version[64];
@@ -162,6 +169,9 @@ struct ktls_module {
 	uint64_t lost_sockets;
 	uint64_t lost_events;
 	uint64_t load_time;
+	uint64_t attempts;
+	uint64_t attempts_limit;
+	uint64_t lost_attempts;
 };
 
 /* What of a filter is in use: 1 << KTLS_A_FILTER_*. */
@@ -171,7 +181,9 @@ struct ktls_module {
  * struct ktls_filter - which sockets
  * @match: the fields in use, KTLS_MATCH(MODE) | KTLS_MATCH(PID) ...; others
  *	are not read.  KTLS_MATCH(CLOSED) has no field: it asks for the history
- *	of closed sockets instead of the open ones.
+ *	of closed sockets instead of the open ones.  Nor has
+ *	KTLS_MATCH(VIOLATES): sockets with a key that the policy would deny
+ *	now; @rule of the socket says which rule.
  * @direction: enum ktls_direction: this direction is on kernel TLS, and
  *	@mode, @version and @cipher are about it alone.  Without it, either
  *	direction may match, but one must match all three.
@@ -200,20 +212,208 @@ struct ktls_filter {
 };
 
 /**
- * struct ktls_event - something happened to a socket
- * @type: KTLS_CMD_SOCKET_INSTALL_NTF, _REKEY_NTF, _ERROR_NTF or _CLOSE_NTF
- * @direction: enum ktls_direction it is about, or -1 for the whole socket
- * @socket: the socket at that moment; after a close its final counters
+ * struct ktls_attempt - one try to attach TLS to a socket or to install a key
+ * @number: from 1 on in the order of the namespace's attempts
+ * @time: when it returned, in nanoseconds since the epoch
+ * @cookie: of the socket
+ * @inode: of the socket, as in /proc/PID/fd
+ * @cgroup_id: inode of the process's cgroup v2 directory, 0 if not known
+ * @step: enum ktls_step
+ * @error: positive errno that it returned, 0 if it succeeded
+ * @action: enum ktls_action, what the policy said; -1 if none decided
+ * @rule: number of the rule that decided, from 1; 0 if the default did
+ * @flags: enum ktls_attempt_flags, or'ed
+ * @mode: enum ktls_mode, who has the key; KTLS_MODE_NONE unless it was
+ *	installed
+ * @version: as the program gave it, of any value; 0 if not known
+ * @cipher: likewise
+ * @uid: effective user of the process, in the reader's user namespace
+ * @pid: process, in the reader's PID namespace, or the initial one in events; 0
+ *	if it is not there
+ * @netns: inode of the network namespace as in /proc/PID/ns/net
+ * @family: AF_INET or AF_INET6
+ * @local_port: host byte order
+ * @remote_port: host byte order; 0 before a connection
+ * @local_addr: network byte order; 4 bytes are used with AF_INET, else 16
+ * @remote_addr: likewise
+ * @comm: command name of the process; any bytes but NUL
+ */
+struct ktls_attempt {
+	uint64_t number;
+	uint64_t time;
+	uint64_t cookie;
+	uint64_t inode;
+	uint64_t cgroup_id;
+	uint32_t step;
+	uint32_t error;
+	int32_t action;
+	uint32_t rule;
+	uint32_t flags;
+	uint32_t mode;
+	uint16_t version;
+	uint16_t cipher;
+	uint32_t uid;
+	uint32_t pid;
+	uint32_t netns;
+	uint16_t family;
+	uint16_t local_port;
+	uint16_t remote_port;
+	uint8_t local_addr[16];
+	uint8_t remote_addr[16];
+	char comm[KTLS_COMM_LEN];
+};
+
+/**
+ * struct ktls_outcome - how often a step had a result, since the module was
+ *	loaded
+ * @step: enum ktls_step
+ * @error: positive errno, or 0 for success
+ * @attempts: how often
+ */
+struct ktls_outcome {
+	uint32_t step;
+	uint32_t error;
+	uint64_t attempts;
+};
+
+/* What of a rule is in use: 1 << KTLS_A_RULE_*. */
+#define KTLS_RULE_MATCH(name) (1U << KTLS_A_RULE_##name)
+
+/* In an answer: the rule has a condition that this library does not know. */
+#define KTLS_RULE_UNKNOWN (1U << 31)
+
+/* Most rules of a policy. */
+#define KTLS_RULES_MAX 256
+
+/**
+ * struct ktls_rule - what to do with attempts of a kind
+ * @match: the fields in use, KTLS_RULE_MATCH(UID) | KTLS_RULE_MATCH(PORT) ...;
+ *	an attempt has to have all of them.  KTLS_RULE_MATCH(ULP) has no field:
+ *	the rule is about attaching TLS to a socket, where @direction, @version,
+ *	@cipher and @mode are not known.  Without it, it is about keys.
+ * @action: enum ktls_action
+ * @direction: enum ktls_direction
+ * @mode: KTLS_MODE_SW or KTLS_MODE_HW, who is to have the key
+ * @version: enum ktls_version
+ * @cipher: enum ktls_cipher
+ * @port: either end's port; ports are in host byte order
+ * @local_port: port of this end
+ * @remote_port: port of the other end
+ * @uid: effective user of the process, in the caller's user namespace
+ * @cgroup_id: inode of a cgroup v2 directory: of the process's, or one above
+ * @hits: attempts that it decided since it was set; not read in ktls_set_policy()
+ * @comm: command name of the process, whole
+ * @reserved: for later fields; zero
+ */
+struct ktls_rule {
+	uint32_t match;
+	uint32_t action;
+	uint32_t direction;
+	uint32_t mode;
+	uint16_t version;
+	uint16_t cipher;
+	uint16_t port;
+	uint16_t local_port;
+	uint16_t remote_port;
+	uint32_t uid;
+	uint64_t cgroup_id;
+	uint64_t hits;
+	char comm[KTLS_COMM_LEN];
+	uint64_t reserved[2];
+};
+
+/**
+ * struct ktls_policy - what the kernel may do with TLS keys
+ * @generation: grows with every change
+ * @fallback: enum ktls_action, "default" in the specification: for keys that no
+ *	rule matches
+ * @dry_run: nothing is denied; what would have been is marked
+ * @inherit: the namespace has none of its own, and what follows is the one of
+ *	the initial namespace; in ktls_set_policy(): it is to have none
+ * @hits: attempts that @fallback decided
+ * @rules_count: how many rules there are, up to KTLS_RULES_MAX
+ * @rules: in the order in which they are tried; the first that matches decides
+ */
+struct ktls_policy {
+	uint32_t generation;
+	uint32_t fallback;
+	bool dry_run;
+	bool inherit;
+	uint64_t hits;
+	size_t rules_count;
+	struct ktls_rule *rules;
+};
+
+/* What of a question is in use: 1 << KTLS_A_QUESTION_*. */
+#define KTLS_GIVEN(name) (1U << KTLS_A_QUESTION_##name)
+
+/**
+ * struct ktls_question - a supposed attempt
+ * @given: the fields in use, KTLS_GIVEN(UID) ...; the kernel takes the caller's
+ *	own for user, cgroup and command, software for the mode, and 0 for ports
+ * @step: enum ktls_step; always in use
+ * @mode: KTLS_MODE_SW or KTLS_MODE_HW
+ * @version: enum ktls_version; has to be given unless @step is KTLS_STEP_ULP
+ * @cipher: enum ktls_cipher; likewise
+ * @local_port: host byte order
+ * @remote_port: host byte order
+ * @uid: in the caller's user namespace
+ * @cgroup_id: inode of a cgroup v2 directory
+ * @comm: command name
+ */
+struct ktls_question {
+	uint32_t given;
+	uint32_t step;
+	uint32_t mode;
+	uint16_t version;
+	uint16_t cipher;
+	uint16_t local_port;
+	uint16_t remote_port;
+	uint32_t uid;
+	uint64_t cgroup_id;
+	char comm[KTLS_COMM_LEN];
+};
+
+/**
+ * struct ktls_verdict - what the policy says of an attempt
+ * @action: enum ktls_action
+ * @rule: number of the rule that decided, from 1; 0 if the default did
+ * @flags: enum ktls_attempt_flags, or'ed
+ */
+struct ktls_verdict {
+	uint32_t action;
+	uint32_t rule;
+	uint32_t flags;
+};
+
+/* Kinds of events, to be or'ed. */
+enum ktls_events {
+	KTLS_EVENTS_SOCKETS = 1,	/* install, rekey, error and close */
+	KTLS_EVENTS_ATTEMPTS = 2,
+};
+
+/**
+ * struct ktls_event - something happened
+ * @type: KTLS_CMD_SOCKET_INSTALL_NTF, _REKEY_NTF, _ERROR_NTF or _CLOSE_NTF; or
+ *	KTLS_CMD_ATTEMPT_NTF
+ * @direction: enum ktls_direction it is about, or -1 for the whole socket, and
+ *	for attempts
+ * @socket: the socket at that moment; after a close its final counters; %NULL
+ *	for attempts
+ * @attempt: the attempt, else %NULL
  */
 struct ktls_event {
 	int type;
 	int direction;
 	const struct ktls_socket *socket;
+	const struct ktls_attempt *attempt;
 };
 
 /* Callbacks return 0 to go on; anything else ends the call and is its result. */
 typedef int ktls_socket_fn(const struct ktls_socket *socket, void *arg);
 typedef int ktls_totals_fn(const struct ktls_totals *totals, void *arg);
+typedef int ktls_attempt_fn(const struct ktls_attempt *attempt, void *arg);
+typedef int ktls_outcome_fn(const struct ktls_outcome *outcome, void *arg);
 typedef int ktls_event_fn(const struct ktls_event *event, void *arg);
 
 /**
@@ -298,7 +498,8 @@ int ktls_dump_totals(struct ktls *ktls, ktls_totals_fn *fn, void *arg);
 
 /**
  * ktls_filter_match() - would a dump with this filter contain this socket?
- * @filter: filter; KTLS_MATCH(CLOSED) is not looked at
+ * @filter: filter; KTLS_MATCH(CLOSED) is not looked at, nor is
+ *	KTLS_MATCH(VIOLATES), of which only the kernel knows
  * @socket: socket
  *
  * For events, which the kernel does not filter.
@@ -307,14 +508,112 @@ bool ktls_filter_match(const struct ktls_filter *filter,
 		       const struct ktls_socket *socket);
 
 /**
- * ktls_subscribe() - ask for events
+ * ktls_get_attempt() - one attempt
  * @ktls: handle
+ * @number: its number
+ * @attempt: gets a structure of the handle, good until the next call
+ *
+ * Return: 0; -ENOENT if it is not kept or the caller may not see it; -ENOPKG if
+ * the module was unloaded; or another negative errno.
+ */
+int ktls_get_attempt(struct ktls *ktls, uint64_t number,
+		     const struct ktls_attempt **attempt);
+
+/**
+ * ktls_dump_attempts() - the attempts that are kept, oldest first
+ * @ktls: handle; the callback may not use it (-EBUSY)
+ * @failed: only those that failed, or would have but for a dry run
+ * @fn: called for each; the attempt is good until it returns
+ * @arg: passed on
+ *
+ * Numbers that are missing in between were forgotten, or are other users':
+ * without CAP_NET_ADMIN these are the caller's own.
+ *
+ * Return: as ktls_dump_sockets().
+ */
+int ktls_dump_attempts(struct ktls *ktls, bool failed, ktls_attempt_fn *fn,
+		       void *arg);
+
+/**
+ * ktls_dump_outcomes() - how often each step had which result
+ * @ktls: handle; the callback may not use it (-EBUSY)
+ * @fn: called for each step and errno that occurred, in this order
+ * @arg: passed on
+ *
+ * Counts all users' attempts, and those that are forgotten.
+ *
+ * Return: as ktls_dump_sockets().
+ */
+int ktls_dump_outcomes(struct ktls *ktls, ktls_outcome_fn *fn, void *arg);
+
+/**
+ * ktls_get_policy() - the policy that is in force in the namespace
+ * @ktls: handle
+ * @policy: gets a structure of the handle, good until the next call of a policy
+ *	function
+ *
+ * Without any, it allows all and has no rules.
+ *
+ * Return: 0; -EPERM without CAP_NET_ADMIN in the user namespace that owns the
+ * network namespace; -ENOPKG if the module was unloaded; or another negative
+ * errno.
+ */
+int ktls_get_policy(struct ktls *ktls, const struct ktls_policy **policy);
+
+/**
+ * ktls_set_policy() - replace the policy of the namespace as a whole
+ * @ktls: handle
+ * @policy: the new one, of which generation and hits are not read; with
+ *	@policy->inherit nothing else is
+ * @generation: what that of the present policy has to be, or %NULL for any
+ * @next: gets the generation of the new one; may be %NULL
+ *
+ * To change a policy: get it, change a copy, and set that with the generation of
+ * what was got; after -ESTALE, begin anew.
+ *
+ * Return: 0; -ESTALE if the policy was changed meanwhile; -E2BIG if there are
+ * too many rules; -EINVAL if a rule is not possible; -EOPNOTSUPP if the module
+ * cannot enforce a policy on this kernel, or a rule has KTLS_RULE_UNKNOWN; -EPERM without CAP_NET_ADMIN, or if
+ * the policy is the word of somebody with more privileges; -ENOPKG if the module
+ * was unloaded; or another negative errno.
+ */
+int ktls_set_policy(struct ktls *ktls, const struct ktls_policy *policy,
+		    const uint32_t *generation, uint32_t *next);
+
+/**
+ * ktls_test_policy() - what would the policy say?
+ * @ktls: handle
+ * @question: a supposed attempt
+ * @verdict: gets a structure of the handle, good until the next call
+ *
+ * Nothing is counted.
+ *
+ * Return: 0; -EINVAL if the question lacks something; -ENOPKG if the module was
+ * unloaded; or another negative errno.
+ */
+int ktls_test_policy(struct ktls *ktls, const struct ktls_question *question,
+		     const struct ktls_verdict **verdict);
+
+/**
+ * ktls_subscribe_to() - ask for events
+ * @ktls: handle
+ * @events: enum ktls_events, or'ed
  *
  * What happens from now on waits to be read by ktls_dispatch().  So subscribe
- * first and dump then, to miss nothing.
+ * first and dump then, to miss nothing.  Further calls add to what was asked
+ * for.
  *
- * Return: 0 (again if already subscribed); -EPERM without CAP_NET_ADMIN in the
- * user namespace that owns the network namespace; or another negative errno.
+ * Return: 0; -EPERM without CAP_NET_ADMIN in the user namespace that owns the
+ * network namespace; -EOPNOTSUPP if the module does not know these events; or
+ * another negative errno.
+ */
+int ktls_subscribe_to(struct ktls *ktls, unsigned int events);
+
+/**
+ * ktls_subscribe() - ask for events of sockets
+ * @ktls: handle
+ *
+ * Return: as ktls_subscribe_to(ktls, KTLS_EVENTS_SOCKETS), which it is.
  */
 int ktls_subscribe(struct ktls *ktls);
 
@@ -323,14 +622,15 @@ int ktls_subscribe(struct ktls *ktls);
  * @ktls: handle
  *
  * Return: a descriptor that is readable when ktls_dispatch() has work to do,
- * or -1 before ktls_subscribe().  It belongs to the handle.
+ * or -1 before ktls_subscribe_to().  It belongs to the handle.
  */
 int ktls_event_fd(const struct ktls *ktls);
 
 /**
  * ktls_dispatch() - read what events there are, without waiting
  * @ktls: handle; the callback may not use it (-EBUSY)
- * @fn: called for each; event and socket are good until it returns
+ * @fn: called for each; the event and what it points to are good until it
+ *	returns
  * @arg: passed on
  *
  * Return: 0 if all were read; what @fn returned, then events may be left;
@@ -351,6 +651,9 @@ const char *ktls_version_name(unsigned int version);
 const char *ktls_cipher_name(unsigned int cipher);
 const char *ktls_socket_flag_name(unsigned int flag);
 const char *ktls_hook_name(unsigned int hook);
+const char *ktls_step_name(unsigned int step);
+const char *ktls_action_name(unsigned int action);
+const char *ktls_attempt_flag_name(unsigned int flag);
 /* Of an event's type: "socket-install-ntf". */
 const char *ktls_event_name(int type);
 

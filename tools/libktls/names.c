@@ -99,14 +99,51 @@ const char *ktls_hook_name(unsigned int hook)
 		"err-abort",
 		"process-cmsg",
 		"sock-state",
+		"set-ulp",
 	};
 
 	return name_of_bit(names, ARRAY_SIZE(names), hook);
 }
 
+const char *ktls_step_name(unsigned int step)
+{
+	static const char *const names[] = {
+		[KTLS_STEP_ULP] = "ulp",
+		[KTLS_STEP_TX] = "tx",
+		[KTLS_STEP_RX] = "rx",
+		[KTLS_STEP_REKEY_TX] = "rekey-tx",
+		[KTLS_STEP_REKEY_RX] = "rekey-rx",
+	};
+
+	return name_of(names, ARRAY_SIZE(names), step);
+}
+
+const char *ktls_action_name(unsigned int action)
+{
+	static const char *const names[] = {
+		[KTLS_ACTION_ALLOW] = "allow",
+		[KTLS_ACTION_DENY] = "deny",
+		[KTLS_ACTION_AUDIT] = "audit",
+	};
+
+	return name_of(names, ARRAY_SIZE(names), action);
+}
+
+const char *ktls_attempt_flag_name(unsigned int flag)
+{
+	static const char *const names[] = {
+		"dry-run",
+		"inherited",
+	};
+
+	return name_of_bit(names, ARRAY_SIZE(names), flag);
+}
+
 const char *ktls_event_name(int type)
 {
 	switch (type) {
+	case KTLS_CMD_ATTEMPT_NTF:
+		return "attempt-ntf";
 	case KTLS_CMD_SOCKET_INSTALL_NTF:
 		return "socket-install-ntf";
 	case KTLS_CMD_SOCKET_REKEY_NTF:

@@ -7,6 +7,7 @@
  * per attribute.
  */
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "internal.h"
@@ -124,6 +125,7 @@ int ktls_parse_socket(const void *attrs, size_t len, struct ktls_socket *s,
 
 	memset(s, 0, sizeof(*s));
 	*direction = -1;
+	s->rule = -1;
 	ktls_for_each_attr(a, attrs, left) {
 		switch (a->nla_type & NLA_TYPE_MASK) {
 		case KTLS_A_SOCKET_COOKIE:
@@ -185,6 +187,9 @@ int ktls_parse_socket(const void *attrs, size_t len, struct ktls_socket *s,
 		case KTLS_A_SOCKET_RX:
 			if (parse_stream(a, &s->rx))
 				return -EBADMSG;
+			break;
+		case KTLS_A_SOCKET_RULE:
+			NUMBER(s->rule);
 			break;
 		}
 	}
@@ -279,6 +284,256 @@ int ktls_parse_module(const void *attrs, size_t len, struct ktls_module *m)
 			break;
 		case KTLS_A_MODULE_LOAD_TIME:
 			NUMBER(m->load_time);
+			break;
+		case KTLS_A_MODULE_ATTEMPTS:
+			NUMBER(m->attempts);
+			break;
+		case KTLS_A_MODULE_ATTEMPTS_LIMIT:
+			NUMBER(m->attempts_limit);
+			break;
+		case KTLS_A_MODULE_LOST_ATTEMPTS:
+			NUMBER(m->lost_attempts);
+			break;
+		}
+	}
+	return left > 0 ? -EBADMSG : 0;
+}
+
+int ktls_parse_attempt(const void *attrs, size_t len, struct ktls_attempt *t)
+{
+	ssize_t left = len;
+	const struct nlattr *a;
+	uint64_t value;
+
+	memset(t, 0, sizeof(*t));
+	t->action = -1;
+	ktls_for_each_attr(a, attrs, left) {
+		switch (a->nla_type & NLA_TYPE_MASK) {
+		case KTLS_A_ATTEMPT_NUMBER:
+			NUMBER(t->number);
+			break;
+		case KTLS_A_ATTEMPT_TIME:
+			NUMBER(t->time);
+			break;
+		case KTLS_A_ATTEMPT_STEP:
+			NUMBER(t->step);
+			break;
+		case KTLS_A_ATTEMPT_ERRNO:
+			NUMBER(t->error);
+			break;
+		case KTLS_A_ATTEMPT_ACTION:
+			NUMBER(t->action);
+			break;
+		case KTLS_A_ATTEMPT_RULE:
+			NUMBER(t->rule);
+			break;
+		case KTLS_A_ATTEMPT_FLAGS:
+			NUMBER(t->flags);
+			break;
+		case KTLS_A_ATTEMPT_VERSION:
+			NUMBER(t->version);
+			break;
+		case KTLS_A_ATTEMPT_CIPHER:
+			NUMBER(t->cipher);
+			break;
+		case KTLS_A_ATTEMPT_MODE:
+			NUMBER(t->mode);
+			break;
+		case KTLS_A_ATTEMPT_COOKIE:
+			NUMBER(t->cookie);
+			break;
+		case KTLS_A_ATTEMPT_FAMILY:
+			NUMBER(t->family);
+			break;
+		case KTLS_A_ATTEMPT_LOCAL_ADDR:
+			if (!address(a, t->local_addr))
+				return -EBADMSG;
+			break;
+		case KTLS_A_ATTEMPT_REMOTE_ADDR:
+			if (!address(a, t->remote_addr))
+				return -EBADMSG;
+			break;
+		case KTLS_A_ATTEMPT_LOCAL_PORT:
+			if (!port(a, &t->local_port))
+				return -EBADMSG;
+			break;
+		case KTLS_A_ATTEMPT_REMOTE_PORT:
+			if (!port(a, &t->remote_port))
+				return -EBADMSG;
+			break;
+		case KTLS_A_ATTEMPT_INODE:
+			NUMBER(t->inode);
+			break;
+		case KTLS_A_ATTEMPT_UID:
+			NUMBER(t->uid);
+			break;
+		case KTLS_A_ATTEMPT_CGROUP_ID:
+			NUMBER(t->cgroup_id);
+			break;
+		case KTLS_A_ATTEMPT_NETNS:
+			NUMBER(t->netns);
+			break;
+		case KTLS_A_ATTEMPT_PID:
+			NUMBER(t->pid);
+			break;
+		case KTLS_A_ATTEMPT_COMM:
+			string(a, t->comm, sizeof(t->comm));
+			break;
+		}
+	}
+	return left > 0 ? -EBADMSG : 0;
+}
+
+int ktls_parse_outcome(const void *attrs, size_t len, struct ktls_outcome *o)
+{
+	ssize_t left = len;
+	const struct nlattr *a;
+	uint64_t value;
+
+	memset(o, 0, sizeof(*o));
+	ktls_for_each_attr(a, attrs, left) {
+		switch (a->nla_type & NLA_TYPE_MASK) {
+		case KTLS_A_OUTCOME_STEP:
+			NUMBER(o->step);
+			break;
+		case KTLS_A_OUTCOME_ERRNO:
+			NUMBER(o->error);
+			break;
+		case KTLS_A_OUTCOME_ATTEMPTS:
+			NUMBER(o->attempts);
+			break;
+		}
+	}
+	return left > 0 ? -EBADMSG : 0;
+}
+
+int ktls_parse_rule(const void *attrs, size_t len, struct ktls_rule *r)
+{
+	ssize_t left = len;
+	const struct nlattr *a;
+	uint64_t value;
+
+	memset(r, 0, sizeof(*r));
+	ktls_for_each_attr(a, attrs, left) {
+		switch (a->nla_type & NLA_TYPE_MASK) {
+		case KTLS_A_RULE_ACTION:
+			NUMBER(r->action);
+			break;
+		case KTLS_A_RULE_ULP:
+			break;
+		case KTLS_A_RULE_DIRECTION:
+			NUMBER(r->direction);
+			break;
+		case KTLS_A_RULE_VERSION:
+			NUMBER(r->version);
+			break;
+		case KTLS_A_RULE_CIPHER:
+			NUMBER(r->cipher);
+			break;
+		case KTLS_A_RULE_MODE:
+			NUMBER(r->mode);
+			break;
+		case KTLS_A_RULE_UID:
+			NUMBER(r->uid);
+			break;
+		case KTLS_A_RULE_CGROUP_ID:
+			NUMBER(r->cgroup_id);
+			break;
+		case KTLS_A_RULE_PORT:
+			if (!port(a, &r->port))
+				return -EBADMSG;
+			break;
+		case KTLS_A_RULE_LOCAL_PORT:
+			if (!port(a, &r->local_port))
+				return -EBADMSG;
+			break;
+		case KTLS_A_RULE_REMOTE_PORT:
+			if (!port(a, &r->remote_port))
+				return -EBADMSG;
+			break;
+		case KTLS_A_RULE_COMM:
+			string(a, r->comm, sizeof(r->comm));
+			break;
+		case KTLS_A_RULE_HITS:
+			NUMBER(r->hits);
+			continue;
+		case KTLS_A_RULE_PAD:
+			continue;
+		default:
+			/* Without it, the rule would match more. */
+			r->match |= KTLS_RULE_UNKNOWN;
+			continue;
+		}
+		r->match |= 1U << (a->nla_type & NLA_TYPE_MASK);
+	}
+	r->match &= ~KTLS_RULE_MATCH(ACTION);
+	return left > 0 ? -EBADMSG : 0;
+}
+
+static size_t count_rules(const void *attrs, ssize_t left)
+{
+	const struct nlattr *a;
+	size_t count = 0;
+
+	ktls_for_each_attr(a, attrs, left)
+		count += (a->nla_type & NLA_TYPE_MASK) == KTLS_A_POLICY_RULE;
+	return count;
+}
+
+int ktls_parse_policy(const void *attrs, size_t len, struct ktls_policy *p)
+{
+	ssize_t left = len;
+	const struct nlattr *a;
+	uint64_t value;
+
+	memset(p, 0, sizeof(*p));
+	p->rules = calloc(count_rules(attrs, len) ?: 1, sizeof(*p->rules));
+	if (!p->rules)
+		return -ENOMEM;
+	ktls_for_each_attr(a, attrs, left) {
+		switch (a->nla_type & NLA_TYPE_MASK) {
+		case KTLS_A_POLICY_GENERATION:
+			NUMBER(p->generation);
+			break;
+		case KTLS_A_POLICY_DEFAULT:
+			NUMBER(p->fallback);
+			break;
+		case KTLS_A_POLICY_DRY_RUN:
+			p->dry_run = true;
+			break;
+		case KTLS_A_POLICY_INHERIT:
+			p->inherit = true;
+			break;
+		case KTLS_A_POLICY_HITS:
+			NUMBER(p->hits);
+			break;
+		case KTLS_A_POLICY_RULE:
+			if (ktls_parse_rule(ktls_attr_data(a), ktls_attr_len(a),
+					    &p->rules[p->rules_count++]))
+				return -EBADMSG;
+			break;
+		}
+	}
+	return left > 0 ? -EBADMSG : 0;
+}
+
+int ktls_parse_verdict(const void *attrs, size_t len, struct ktls_verdict *v)
+{
+	ssize_t left = len;
+	const struct nlattr *a;
+	uint64_t value;
+
+	memset(v, 0, sizeof(*v));
+	ktls_for_each_attr(a, attrs, left) {
+		switch (a->nla_type & NLA_TYPE_MASK) {
+		case KTLS_A_QUESTION_ACTION:
+			NUMBER(v->action);
+			break;
+		case KTLS_A_QUESTION_RULE:
+			NUMBER(v->rule);
+			break;
+		case KTLS_A_QUESTION_FLAGS:
+			NUMBER(v->flags);
 			break;
 		}
 	}

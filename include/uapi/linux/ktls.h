@@ -57,6 +57,46 @@ enum ktls_cipher {
 };
 
 /**
+ * enum ktls_step - What a program asked the kernel for.
+ * @KTLS_STEP_ULP: To attach TLS to the socket, setsockopt(TCP_ULP, "tls").
+ * @KTLS_STEP_TX: The first key to send with, setsockopt(TLS_TX).
+ * @KTLS_STEP_RX: The first key to receive with, setsockopt(TLS_RX).
+ * @KTLS_STEP_REKEY_TX: A further key to send with.
+ * @KTLS_STEP_REKEY_RX: A further key to receive with.
+ */
+enum ktls_step {
+	KTLS_STEP_ULP,
+	KTLS_STEP_TX,
+	KTLS_STEP_RX,
+	KTLS_STEP_REKEY_TX,
+	KTLS_STEP_REKEY_RX,
+};
+
+/**
+ * enum ktls_action - What a policy says of an attempt.
+ * @KTLS_ACTION_DENY: The attempt fails with EPERM, and the program is on its
+ *   own.
+ * @KTLS_ACTION_AUDIT: It is allowed, and the attempt is marked.
+ */
+enum ktls_action {
+	KTLS_ACTION_ALLOW,
+	KTLS_ACTION_DENY,
+	KTLS_ACTION_AUDIT,
+};
+
+/**
+ * enum ktls_attempt_flags
+ * @KTLS_ATTEMPT_FLAGS_DRY_RUN: It would have been denied, but the policy only
+ *   tries itself out.
+ * @KTLS_ATTEMPT_FLAGS_INHERITED: The rule is of the initial network
+ *   namespace's policy.
+ */
+enum ktls_attempt_flags {
+	KTLS_ATTEMPT_FLAGS_DRY_RUN = 1,
+	KTLS_ATTEMPT_FLAGS_INHERITED = 2,
+};
+
+/**
  * enum ktls_socket_flags
  * @KTLS_SOCKET_FLAGS_ZERO_COPY: TLS_TX_ZEROCOPY_RO is set: sendfile() does not
  *   copy. Only a device makes use of it.
@@ -73,9 +113,10 @@ enum ktls_cipher {
  *   was handed to TCP as a whole; the peer cannot have decrypted that record.
  * @KTLS_SOCKET_FLAGS_INCOMPLETE: The final counters are older than the close,
  *   because the close had begun before the module could see it.
- * @KTLS_SOCKET_FLAGS_BUSY: Its owner kept the socket locked for longer than a
- *   reader waits, as a task does that waits in sendmsg() for a page of its
- *   memory: no counters this time.
+ * @KTLS_SOCKET_FLAGS_BUSY: No counters this time: its owner kept the socket
+ *   locked for longer than a reader waits, as a task does that waits in
+ *   sendmsg() for a page of its memory; or was in the middle of a record, and
+ *   did not run.
  */
 enum ktls_socket_flags {
 	KTLS_SOCKET_FLAGS_ZERO_COPY = 1,
@@ -102,6 +143,7 @@ enum ktls_socket_flags {
  * @KTLS_HOOK_ERR_ABORT: Errors that end a direction.
  * @KTLS_HOOK_PROCESS_CMSG: Control records sent.
  * @KTLS_HOOK_SOCK_STATE: Whether a FIN was sent, which TCP counts as a byte.
+ * @KTLS_HOOK_SET_ULP: Attempts to attach TLS to a socket.
  */
 enum ktls_hook {
 	KTLS_HOOK_SET_SW_OFFLOAD = 1,
@@ -114,6 +156,7 @@ enum ktls_hook {
 	KTLS_HOOK_ERR_ABORT = 128,
 	KTLS_HOOK_PROCESS_CMSG = 256,
 	KTLS_HOOK_SOCK_STATE = 512,
+	KTLS_HOOK_SET_ULP = 1024,
 };
 
 enum {
@@ -145,6 +188,7 @@ enum {
 	KTLS_A_FILTER_UID,
 	KTLS_A_FILTER_PID,
 	KTLS_A_FILTER_CGROUP_ID,
+	KTLS_A_FILTER_VIOLATES,
 
 	__KTLS_A_FILTER_MAX
 };
@@ -171,6 +215,7 @@ enum {
 	KTLS_A_SOCKET_FLAGS,
 	KTLS_A_SOCKET_TX,
 	KTLS_A_SOCKET_RX,
+	KTLS_A_SOCKET_RULE,
 
 	__KTLS_A_SOCKET_MAX
 };
@@ -196,6 +241,103 @@ enum {
 #define KTLS_A_TOTALS_MAX (__KTLS_A_TOTALS_MAX - 1)
 
 enum {
+	KTLS_A_ATTEMPT_FILTER_FAILED = 1,
+
+	__KTLS_A_ATTEMPT_FILTER_MAX
+};
+#define KTLS_A_ATTEMPT_FILTER_MAX (__KTLS_A_ATTEMPT_FILTER_MAX - 1)
+
+enum {
+	KTLS_A_ATTEMPT_PAD = 1,
+	KTLS_A_ATTEMPT_NUMBER,
+	KTLS_A_ATTEMPT_TIME,
+	KTLS_A_ATTEMPT_STEP,
+	KTLS_A_ATTEMPT_ERRNO,
+	KTLS_A_ATTEMPT_ACTION,
+	KTLS_A_ATTEMPT_RULE,
+	KTLS_A_ATTEMPT_FLAGS,
+	KTLS_A_ATTEMPT_VERSION,
+	KTLS_A_ATTEMPT_CIPHER,
+	KTLS_A_ATTEMPT_MODE,
+	KTLS_A_ATTEMPT_COOKIE,
+	KTLS_A_ATTEMPT_FAMILY,
+	KTLS_A_ATTEMPT_LOCAL_ADDR,
+	KTLS_A_ATTEMPT_REMOTE_ADDR,
+	KTLS_A_ATTEMPT_LOCAL_PORT,
+	KTLS_A_ATTEMPT_REMOTE_PORT,
+	KTLS_A_ATTEMPT_INODE,
+	KTLS_A_ATTEMPT_UID,
+	KTLS_A_ATTEMPT_CGROUP_ID,
+	KTLS_A_ATTEMPT_NETNS,
+	KTLS_A_ATTEMPT_PID,
+	KTLS_A_ATTEMPT_COMM,
+	KTLS_A_ATTEMPT_FILTER,
+
+	__KTLS_A_ATTEMPT_MAX
+};
+#define KTLS_A_ATTEMPT_MAX (__KTLS_A_ATTEMPT_MAX - 1)
+
+enum {
+	KTLS_A_OUTCOME_STEP = 1,
+	KTLS_A_OUTCOME_ERRNO,
+	KTLS_A_OUTCOME_ATTEMPTS,
+
+	__KTLS_A_OUTCOME_MAX
+};
+#define KTLS_A_OUTCOME_MAX (__KTLS_A_OUTCOME_MAX - 1)
+
+enum {
+	KTLS_A_RULE_PAD = 1,
+	KTLS_A_RULE_ACTION,
+	KTLS_A_RULE_ULP,
+	KTLS_A_RULE_DIRECTION,
+	KTLS_A_RULE_VERSION,
+	KTLS_A_RULE_CIPHER,
+	KTLS_A_RULE_MODE,
+	KTLS_A_RULE_UID,
+	KTLS_A_RULE_CGROUP_ID,
+	KTLS_A_RULE_PORT,
+	KTLS_A_RULE_LOCAL_PORT,
+	KTLS_A_RULE_REMOTE_PORT,
+	KTLS_A_RULE_COMM,
+	KTLS_A_RULE_HITS,
+
+	__KTLS_A_RULE_MAX
+};
+#define KTLS_A_RULE_MAX (__KTLS_A_RULE_MAX - 1)
+
+enum {
+	KTLS_A_POLICY_GENERATION = 1,
+	KTLS_A_POLICY_DEFAULT,
+	KTLS_A_POLICY_DRY_RUN,
+	KTLS_A_POLICY_INHERIT,
+	KTLS_A_POLICY_HITS,
+	KTLS_A_POLICY_RULE,
+
+	__KTLS_A_POLICY_MAX
+};
+#define KTLS_A_POLICY_MAX (__KTLS_A_POLICY_MAX - 1)
+
+enum {
+	KTLS_A_QUESTION_PAD = 1,
+	KTLS_A_QUESTION_STEP,
+	KTLS_A_QUESTION_VERSION,
+	KTLS_A_QUESTION_CIPHER,
+	KTLS_A_QUESTION_MODE,
+	KTLS_A_QUESTION_UID,
+	KTLS_A_QUESTION_CGROUP_ID,
+	KTLS_A_QUESTION_LOCAL_PORT,
+	KTLS_A_QUESTION_REMOTE_PORT,
+	KTLS_A_QUESTION_COMM,
+	KTLS_A_QUESTION_ACTION,
+	KTLS_A_QUESTION_RULE,
+	KTLS_A_QUESTION_FLAGS,
+
+	__KTLS_A_QUESTION_MAX
+};
+#define KTLS_A_QUESTION_MAX (__KTLS_A_QUESTION_MAX - 1)
+
+enum {
 	KTLS_A_MODULE_PAD = 1,
 	KTLS_A_MODULE_VERSION,
 	KTLS_A_MODULE_ARMED,
@@ -206,6 +348,9 @@ enum {
 	KTLS_A_MODULE_LOST_SOCKETS,
 	KTLS_A_MODULE_LOST_EVENTS,
 	KTLS_A_MODULE_LOAD_TIME,
+	KTLS_A_MODULE_ATTEMPTS,
+	KTLS_A_MODULE_ATTEMPTS_LIMIT,
+	KTLS_A_MODULE_LOST_ATTEMPTS,
 
 	__KTLS_A_MODULE_MAX
 };
@@ -215,6 +360,12 @@ enum ktls_cmd {
 	KTLS_CMD_MODULE_GET = 1,
 	KTLS_CMD_SOCKET_GET,
 	KTLS_CMD_TOTALS_GET,
+	KTLS_CMD_ATTEMPT_GET,
+	KTLS_CMD_OUTCOME_GET,
+	KTLS_CMD_POLICY_GET,
+	KTLS_CMD_POLICY_SET,
+	KTLS_CMD_POLICY_TEST,
+	KTLS_CMD_ATTEMPT_NTF,
 	KTLS_CMD_SOCKET_INSTALL_NTF,
 	KTLS_CMD_SOCKET_REKEY_NTF,
 	KTLS_CMD_SOCKET_ERROR_NTF,
@@ -225,5 +376,6 @@ enum ktls_cmd {
 #define KTLS_CMD_MAX (__KTLS_CMD_MAX - 1)
 
 #define KTLS_MCGRP_SOCKETS	"sockets"
+#define KTLS_MCGRP_ATTEMPTS	"attempts"
 
 #endif /* _UAPI_LINUX_KTLS_H */

@@ -1,0 +1,384 @@
+// SPDX-License-Identifier: GPL-2.0
+/* What the kernel may do with TLS keys, by rules that an operator sets. */
+
+#include <linux/cgroup.h>
+#include <linux/cred.h>
+#include <linux/mm.h>
+#include <linux/mutex.h>
+#include <linux/netlink.h>
+#include <linux/rcupdate.h>
+
+#include "policy.h"
+#include "sockets.h"
+
+/* Serialises those who replace a policy, of any namespace. */
+static DEFINE_MUTEX(ktls_policy_mutex);
+
+static enum ktls_direction ktls_step_direction(u8 step)
+{
+	return step == KTLS_STEP_RX || step == KTLS_STEP_REKEY_RX ?
+	       KTLS_DIRECTION_RX : KTLS_DIRECTION_TX;
+}
+
+/* Is the process in the cgroup, or below it? */
+static bool ktls_cgroup_below(struct cgroup *cgroup, u64 id)
+{
+#ifdef CONFIG_CGROUPS
+	for (; cgroup; cgroup = cgroup_parent(cgroup))
+		if (cgroup_id(cgroup) == id)
+			return true;
+#endif
+
+	return false;
+}
+
+static bool ktls_rule_matches(const struct ktls_rule *rule,
+			      const struct ktls_subject *subject)
+{
+	bool attach = subject->step == KTLS_STEP_ULP;
+	u32 match = rule->match;
+	bool ulp = match & BIT(KTLS_A_RULE_ULP);
+
+	if (ulp != attach)
+		return false;
+	if (match & BIT(KTLS_A_RULE_DIRECTION) &&
+	    rule->direction != ktls_step_direction(subject->step))
+		return false;
+	if (match & BIT(KTLS_A_RULE_VERSION) &&
+	    rule->version != subject->version)
+		return false;
+	if (match & BIT(KTLS_A_RULE_CIPHER) && rule->cipher != subject->cipher)
+		return false;
+	if (match & BIT(KTLS_A_RULE_MODE) && rule->mode != subject->mode)
+		return false;
+	if (match & BIT(KTLS_A_RULE_UID) && !uid_eq(rule->uid, subject->uid))
+		return false;
+	if (match & BIT(KTLS_A_RULE_CGROUP_ID) &&
+	    !ktls_cgroup_below(subject->cgroup, rule->cgroup_id))
+		return false;
+	if (match & BIT(KTLS_A_RULE_PORT) && rule->port != subject->sport &&
+	    rule->port != subject->dport)
+		return false;
+	if (match & BIT(KTLS_A_RULE_LOCAL_PORT) &&
+	    rule->sport != subject->sport)
+		return false;
+	if (match & BIT(KTLS_A_RULE_REMOTE_PORT) &&
+	    rule->dport != subject->dport)
+		return false;
+	if (match & BIT(KTLS_A_RULE_COMM) &&
+	    strncmp(rule->comm, subject->comm, sizeof(rule->comm)))
+		return false;
+
+	return true;
+}
+
+/* Caller is in an RCU read section. */
+static void ktls_policy_judge(const struct ktls_policy *policy,
+			      const struct ktls_subject *subject,
+			      struct ktls_verdict *verdict)
+{
+	unsigned int i;
+
+	memset(verdict, 0, sizeof(*verdict));
+	for (i = 0; i < policy->n_rules; i++) {
+		if (!ktls_rule_matches(&policy->rule[i], subject))
+			continue;
+		verdict->action = policy->rule[i].action;
+		verdict->rule = i + 1;
+		verdict->decided = true;
+		break;
+	}
+	/* The default is about keys; attaching alone does nothing. */
+	if (!verdict->decided && subject->step != KTLS_STEP_ULP) {
+		verdict->action = policy->fallback;
+		verdict->decided = true;
+	}
+	if (policy->dry_run && verdict->action == KTLS_ACTION_DENY)
+		verdict->flags |= KTLS_ATTEMPT_FLAGS_DRY_RUN;
+}
+
+static void ktls_policy_hit(struct ktls_policy *policy,
+			    const struct ktls_verdict *verdict)
+{
+	if (!verdict->decided)
+		return;
+	if (verdict->rule)
+		atomic64_inc(&policy->rule[verdict->rule - 1].hits);
+	else
+		atomic64_inc(&policy->hits);
+}
+
+/* Whose word counts more. */
+static unsigned int ktls_verdict_weight(const struct ktls_verdict *verdict)
+{
+	if (!verdict->decided)
+		return 0;
+	if (verdict->action != KTLS_ACTION_DENY)
+		return 1;
+
+	return verdict->flags & KTLS_ATTEMPT_FLAGS_DRY_RUN ? 2 : 3;
+}
+
+/* The policy of the namespace, unless it has none; and that of the initial one
+ * if the first is the word of somebody who could not have set the second. Caller
+ * is in an RCU read section. Return: whose word it is in the end, or NULL.
+ */
+static struct ktls_policy *
+ktls_policies_judge(struct ktls_net *kn, const struct ktls_subject *subject,
+		    struct ktls_verdict *verdict)
+{
+	struct ktls_net *initial = ktls_net(&init_net);
+	struct ktls_policy *own, *other = NULL;
+	struct ktls_verdict theirs;
+
+	memset(verdict, 0, sizeof(*verdict));
+	own = rcu_dereference(kn->policy);
+	if (own)
+		ktls_policy_judge(own, subject, verdict);
+	if (kn != initial && !(own && own->admin))
+		other = rcu_dereference(initial->policy);
+	if (!other)
+		return own;
+
+	ktls_policy_judge(other, subject, &theirs);
+	if (ktls_verdict_weight(&theirs) <= ktls_verdict_weight(verdict))
+		return own;
+	theirs.flags |= KTLS_ATTEMPT_FLAGS_INHERITED;
+	*verdict = theirs;
+
+	return other;
+}
+
+static bool ktls_policy_none(const struct ktls_net *kn)
+{
+	return !rcu_access_pointer(kn->policy) &&
+	       !rcu_access_pointer(ktls_net(&init_net)->policy);
+}
+
+/**
+ * ktls_policy_enforce() - may the calling process do this?
+ * @kn: namespace of the socket
+ * @attempt: what it tries
+ * @mode: who is to have the key
+ * @verdict: what the policy said of it before, if it did; gets what it says now
+ *
+ * Context: process, that of the program that asks.
+ * Return: 0 or -EPERM.
+ */
+int ktls_policy_enforce(struct ktls_net *kn, const struct ktls_attempt *attempt,
+			u8 mode, struct ktls_verdict *verdict)
+{
+	struct ktls_subject subject = {
+		.step		= attempt->step,
+		.mode		= mode,
+		.version	= attempt->version,
+		.cipher		= attempt->cipher,
+		.uid		= attempt->uid,
+		.sport		= attempt->ends.sport,
+		.dport		= attempt->ends.dport,
+		.comm		= attempt->comm,
+	};
+	const struct ktls_verdict before = *verdict;
+	struct ktls_policy *policy;
+
+	if (ktls_policy_none(kn))
+		return 0;
+
+	rcu_read_lock();
+#ifdef CONFIG_CGROUPS
+	subject.cgroup = task_dfl_cgroup(current);
+#endif
+	policy = ktls_policies_judge(kn, &subject, verdict);
+	/* A key that a device does not take is asked about twice, but is one. */
+	if (policy && memcmp(verdict, &before, sizeof(before)))
+		ktls_policy_hit(policy, verdict);
+	rcu_read_unlock();
+
+	return verdict->action == KTLS_ACTION_DENY &&
+	       !(verdict->flags & KTLS_ATTEMPT_FLAGS_DRY_RUN) ? -EPERM : 0;
+}
+
+/**
+ * ktls_policy_ask() - what would the policy say?
+ * @kn: namespace
+ * @subject: of what
+ * @verdict: result
+ */
+void ktls_policy_ask(struct ktls_net *kn, const struct ktls_subject *subject,
+		     struct ktls_verdict *verdict)
+{
+	rcu_read_lock();
+	ktls_policies_judge(kn, subject, verdict);
+	rcu_read_unlock();
+}
+
+/* With a reference, or NULL. */
+static struct cgroup *ktls_cgroup_get(u64 id)
+{
+#ifdef CONFIG_CGROUPS
+	struct cgroup *cgroup = id ? cgroup_get_from_id(id) : NULL;
+
+	return IS_ERR(cgroup) ? NULL : cgroup;
+#else
+	return NULL;
+#endif
+}
+
+static void ktls_cgroup_put(struct cgroup *cgroup)
+{
+#ifdef CONFIG_CGROUPS
+	if (cgroup)
+		cgroup_put(cgroup);
+#endif
+}
+
+/**
+ * ktls_policy_ask_cgroup() - likewise, of a cgroup by its number
+ * @kn: namespace
+ * @subject: of what, without the cgroup
+ * @cgroup_id: inode of the cgroup's directory, or 0
+ * @verdict: result
+ *
+ * Context: process.
+ */
+void ktls_policy_ask_cgroup(struct ktls_net *kn, struct ktls_subject *subject,
+			    u64 cgroup_id, struct ktls_verdict *verdict)
+{
+	subject->cgroup = ktls_cgroup_get(cgroup_id);
+	ktls_policy_ask(kn, subject, verdict);
+	ktls_cgroup_put(subject->cgroup);
+}
+
+/**
+ * ktls_policy_violated() - has a socket a key that it would not get now?
+ * @kn: namespace
+ * @ks: socket
+ * @rule: gets the rule, or 0 for the default
+ *
+ * Context: process.
+ */
+bool ktls_policy_violated(struct ktls_net *kn, const struct ktls_socket *ks,
+			  int *rule)
+{
+	struct ktls_subject subject = {
+		.version	= ks->version,
+		.cipher		= ks->cipher,
+		.uid		= ks->uid,
+		.sport		= ks->ends.sport,
+		.dport		= ks->ends.dport,
+		.comm		= ks->comm,
+	};
+	struct ktls_verdict verdict;
+	enum ktls_direction dir;
+
+	if (ktls_policy_none(kn))
+		return false;
+
+	for (dir = 0; dir < KTLS_DIRECTIONS; dir++) {
+		subject.mode = ks->stream[dir].mode;
+		if (subject.mode == KTLS_MODE_NONE)
+			continue;
+		subject.step = KTLS_STEP_TX + dir;
+		ktls_policy_ask_cgroup(kn, &subject, ks->cgroup_id, &verdict);
+		if (verdict.action == KTLS_ACTION_DENY) {
+			*rule = verdict.rule;
+			return true;
+		}
+	}
+
+	return false;
+}
+
+/**
+ * ktls_policy_alloc() - a policy to be filled in
+ * @n_rules: at most KTLS_RULES_LIMIT
+ *
+ * Return: the policy, which allows all, to be given to ktls_policy_replace() or
+ * kvfree(); NULL for want of memory.
+ */
+struct ktls_policy *ktls_policy_alloc(unsigned int n_rules)
+{
+	struct ktls_policy *policy;
+
+	policy = kvzalloc(struct_size(policy, rule, n_rules),
+			  GFP_KERNEL_ACCOUNT);
+	if (policy)
+		policy->n_rules = n_rules;
+
+	return policy;
+}
+
+/**
+ * ktls_policy_replace() - set the policy of a namespace
+ * @kn: namespace
+ * @policy: the new one, whose owner this becomes on success; NULL to inherit
+ * @admin: who asks has CAP_NET_ADMIN in the initial user namespace
+ * @generation: what the present one has to have, or NULL
+ * @next: gets the generation of the new one
+ * @extack: gets the reason of a failure
+ *
+ * What is being judged meanwhile is judged by the old one or the new one, never
+ * by parts of both.
+ *
+ * Context: process, may sleep.
+ * Return: 0, -ESTALE, or -EPERM.
+ */
+int ktls_policy_replace(struct ktls_net *kn, struct ktls_policy *policy,
+			bool admin, const u32 *generation, u32 *next,
+			struct netlink_ext_ack *extack)
+{
+	struct ktls_policy *old;
+	int err = 0;
+
+	mutex_lock(&ktls_policy_mutex);
+	old = rcu_dereference_protected(kn->policy,
+					lockdep_is_held(&ktls_policy_mutex));
+	if (generation && *generation != kn->policy_generation) {
+		NL_SET_ERR_MSG(extack,
+			       "the policy was changed meanwhile; read it again");
+		err = -ESTALE;
+	} else if (old && old->admin && !admin) {
+		NL_SET_ERR_MSG(extack,
+			       "the policy was set by the host's administrator, and only they may change it");
+		err = -EPERM;
+	} else {
+		if (policy)
+			policy->admin = admin;
+		rcu_assign_pointer(kn->policy, policy);
+		*next = ++kn->policy_generation;
+	}
+	mutex_unlock(&ktls_policy_mutex);
+
+	if (!err && old)
+		kvfree_rcu(old, rcu);
+
+	return err;
+}
+
+/**
+ * ktls_policy_in_force() - the policy of a namespace, to be looked at
+ * @kn: namespace
+ * @inherited: it is the initial namespace's
+ *
+ * Context: RCU read section.
+ * Return: the policy, or NULL if there is none.
+ */
+const struct ktls_policy *ktls_policy_in_force(struct ktls_net *kn,
+					       bool *inherited)
+{
+	struct ktls_net *initial = ktls_net(&init_net);
+	struct ktls_policy *policy = rcu_dereference(kn->policy);
+
+	*inherited = !policy && kn != initial;
+
+	return policy ?: rcu_dereference(initial->policy);
+}
+
+/**
+ * ktls_policy_net_exit() - forget the policy of a namespace
+ * @kn: namespace, in which nobody asks for anything any more
+ */
+void ktls_policy_net_exit(struct ktls_net *kn)
+{
+	kvfree(rcu_dereference_protected(kn->policy, true));
+}
