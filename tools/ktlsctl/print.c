@@ -24,8 +24,9 @@ void terminal_size(unsigned int *columns, unsigned int *rows)
 	*columns = 0;
 	*rows = 0;
 	if (!ioctl(STDOUT_FILENO, TIOCGWINSZ, &size)) {
-		*columns = size.ws_col;
-		*rows = size.ws_row;
+		/* A serial line does not know its own. */
+		*columns = size.ws_col ?: 80;
+		*rows = size.ws_row ?: 24;
 	}
 	/* For those who want a table in a file to be as wide as they say. */
 	if (env && parse_number(env, 10000, &value) && value)
