@@ -1,14 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* Which sockets: "dport 443 cipher aes-gcm-128". */
-#include <errno.h>
-#include <pwd.h>
-#include <limits.h>
-#include <linux/magic.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <sys/vfs.h>
 
 #include "ktlsctl.h"
 
@@ -29,127 +21,10 @@ const char filter_help[] =
 	"  cgroup PATH       cgroup (v2) that the socket was made in, but not\n"
 	"                    its children: /system.slice/nginx.service\n";
 
-bool parse_number(const char *s, uint64_t max, uint64_t *value)
-{
-	char *end;
-
-	/* strtoull() takes signs and spaces, too. */
-	if (*s < '0' || *s > '9')
-		return false;
-	errno = 0;
-	*value = strtoull(s, &end, 10);
-	return !errno && !*end && *value <= max;
-}
-
-static enum status parse_port(const char *key, const char *s, uint16_t *port)
-{
-	uint64_t value;
-
-	if (!parse_number(s, UINT16_MAX, &value))
-		return error(STATUS_USAGE,
-			     "%s takes a port number from 0 to 65535, not \"%s\"",
-			     key, s);
-	*port = value;
-	return STATUS_OK;
-}
-
-/*
- * Values with names: those of the range [first, last] that have one, as the
- * message about a bad one lists them.
- */
-static enum status parse_name(const char *key, const char *s,
-			      const char *(*name_of)(unsigned int),
-			      unsigned int first, unsigned int last,
-			      unsigned int *value)
-{
-	char list[256] = "";
-	unsigned int i;
-	size_t len;
-
-	for (i = first; i <= last; i++) {
-		const char *name = name_of(i);
-
-		if (!strcmp(name, s)) {
-			*value = i;
-			return STATUS_OK;
-		}
-		len = strlen(list);
-		snprintf(list + len, sizeof(list) - len, "%s%s",
-			 i == first ? "" : i == last ? " or " : ", ", name);
-	}
-	return error(STATUS_USAGE, "%s takes %s, not \"%s\"", key, list, s);
-}
-
-static const char *version_name(unsigned int version)
-{
-	char unused[NUMBER_LEN];
-
-	return format_version(unused, version);
-}
-
-static enum status parse_user(const char *s, uint32_t *uid)
-{
-	const struct passwd *user;
-	uint64_t value;
-
-	/* The highest number means "none" to the kernel. */
-	if (parse_number(s, UINT32_MAX - 1, &value)) {
-		*uid = value;
-		return STATUS_OK;
-	}
-	user = getpwnam(s);
-	if (!user)
-		return error(STATUS_USAGE,
-			     "uid takes a user's name or number; there is no user \"%s\"",
-			     s);
-	*uid = user->pw_uid;
-	return STATUS_OK;
-}
-
-static bool on_cgroup2(const char *path)
-{
-	struct statfs fs;
-
-	return !statfs(path, &fs) && fs.f_type == CGROUP2_SUPER_MAGIC;
-}
-
-static enum status parse_cgroup(const char *s, uint64_t *id)
-{
-	/* The second is where hosts with both versions have it. */
-	static const char *const roots[] = {
-		"", "/sys/fs/cgroup", "/sys/fs/cgroup/unified",
-	};
-	char path[PATH_MAX];
-	struct stat st;
-	bool any = false;
-	size_t i;
-
-	for (i = 0; i < ARRAY_SIZE(roots); i++) {
-		if (i && on_cgroup2(roots[i]))
-			any = true;
-		if ((size_t)snprintf(path, sizeof(path), "%s%s%s", roots[i],
-				     *s == '/' || !i ? "" : "/", s) >=
-		    sizeof(path))
-			continue;
-		if (on_cgroup2(path) && !stat(path, &st) &&
-		    S_ISDIR(st.st_mode)) {
-			*id = st.st_ino;
-			return STATUS_OK;
-		}
-	}
-	if (!any)
-		return error(STATUS_USAGE,
-			     "cgroup: no cgroup (v2) file system is mounted at /sys/fs/cgroup");
-	return error(STATUS_USAGE,
-		     "cgroup takes the path of a cgroup (v2) as systemd-cgls shows it; there is no \"%s\"",
-		     s);
-}
-
 enum status parse_filter(int argc, char **argv, struct ktls_filter *f)
 {
-	enum status status;
-	unsigned int value = 0;
-	uint64_t number;
+	struct wrong w;
+	bool good = true;
 	uint32_t bit;
 	int i;
 
@@ -196,51 +71,37 @@ enum status parse_filter(int argc, char **argv, struct ktls_filter *f)
 		f->match |= bit;
 		i++;
 
-		status = STATUS_OK;
 		switch (bit) {
 		case KTLS_MATCH(PORT):
-			status = parse_port(key, word, &f->port);
+			good = parse_port(&w, key, word, &f->port);
 			break;
 		case KTLS_MATCH(LOCAL_PORT):
-			status = parse_port(key, word, &f->local_port);
+			good = parse_port(&w, key, word, &f->local_port);
 			break;
 		case KTLS_MATCH(REMOTE_PORT):
-			status = parse_port(key, word, &f->remote_port);
+			good = parse_port(&w, key, word, &f->remote_port);
 			break;
 		case KTLS_MATCH(MODE):
-			status = parse_name(key, word, ktls_mode_name,
-					    KTLS_MODE_NONE, KTLS_MODE_HW,
-					    &value);
-			f->mode = value;
+			good = parse_mode(&w, word, true, &f->mode);
 			break;
 		case KTLS_MATCH(VERSION):
-			status = parse_name(key, word, version_name,
-					    KTLS_VERSION_TLS_1_2,
-					    KTLS_VERSION_TLS_1_3, &value);
-			f->version = value;
+			good = parse_version(&w, word, &f->version);
 			break;
 		case KTLS_MATCH(CIPHER):
-			status = parse_name(key, word, ktls_cipher_name,
-					    KTLS_CIPHER_AES_GCM_128,
-					    KTLS_CIPHER_ARIA_GCM_256, &value);
-			f->cipher = value;
+			good = parse_cipher(&w, word, &f->cipher);
 			break;
 		case KTLS_MATCH(PID):
-			if (!parse_number(word, INT_MAX, &number) || !number)
-				return error(STATUS_USAGE,
-					     "pid takes the number of a process, not \"%s\"",
-					     word);
-			f->pid = number;
+			good = parse_pid(&w, word, &f->pid);
 			break;
 		case KTLS_MATCH(UID):
-			status = parse_user(word, &f->uid);
+			good = parse_user(&w, word, &f->uid);
 			break;
 		case KTLS_MATCH(CGROUP_ID):
-			status = parse_cgroup(word, &f->cgroup_id);
+			good = parse_cgroup(&w, word, &f->cgroup_id);
 			break;
 		}
-		if (status)
-			return status;
+		if (!good)
+			return error(STATUS_USAGE, "%s", w.text);
 	}
 	return STATUS_OK;
 }

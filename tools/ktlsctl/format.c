@@ -2,6 +2,7 @@
 /* Values as people read them. */
 #include <arpa/inet.h>
 #include <inttypes.h>
+#include <pwd.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -91,19 +92,35 @@ const char *format_comm(char buffer[KTLS_COMM_LEN], const char *comm)
 	return buffer;
 }
 
+const char *format_pid(char buffer[PROCESS_LEN], uint32_t pid,
+		       const char *comm)
+{
+	char clean[KTLS_COMM_LEN];
+
+	if (!comm[0])
+		snprintf(buffer, PROCESS_LEN, "-");
+	else if (!pid)
+		snprintf(buffer, PROCESS_LEN, "%s", format_comm(clean, comm));
+	else
+		snprintf(buffer, PROCESS_LEN, "%u/%s", pid,
+			 format_comm(clean, comm));
+	return buffer;
+}
+
 const char *format_process(char buffer[PROCESS_LEN],
 			   const struct ktls_socket *s)
 {
-	char comm[KTLS_COMM_LEN];
+	return format_pid(buffer, s->pid, s->comm);
+}
 
-	if (!s->comm[0])
-		snprintf(buffer, PROCESS_LEN, "-");
-	else if (!s->pid)
-		snprintf(buffer, PROCESS_LEN, "%s",
-			 format_comm(comm, s->comm));
+const char *format_user(char buffer[NUMBER_LEN], uint32_t uid)
+{
+	const struct passwd *user = getpwuid(uid);
+
+	if (user && strlen(user->pw_name) < NUMBER_LEN)
+		strcpy(buffer, user->pw_name);
 	else
-		snprintf(buffer, PROCESS_LEN, "%u/%s", s->pid,
-			 format_comm(comm, s->comm));
+		snprintf(buffer, NUMBER_LEN, "%u", uid);
 	return buffer;
 }
 
@@ -151,6 +168,52 @@ const char *format_time(char buffer[TIME_LEN], uint64_t ns)
 	if (!localtime_r(&seconds, &tm) ||
 	    !strftime(buffer, TIME_LEN, "%Y-%m-%d %H:%M:%S", &tm))
 		snprintf(buffer, TIME_LEN, "%" PRIu64 " s", ns / 1000000000);
+	return buffer;
+}
+
+static bool local_time(struct tm *tm, uint64_t ns)
+{
+	time_t seconds = ns / 1000000000;
+
+	return localtime_r(&seconds, tm);
+}
+
+const char *format_clock(char buffer[TIME_LEN], uint64_t ns)
+{
+	struct tm tm = { 0 };
+
+	local_time(&tm, ns);
+	snprintf(buffer, TIME_LEN, "%02d:%02d:%02d.%03u", tm.tm_hour, tm.tm_min,
+		 tm.tm_sec, (unsigned int)(ns / 1000000 % 1000));
+	return buffer;
+}
+
+const char *format_when(char buffer[TIME_LEN], uint64_t ns)
+{
+	struct tm tm = { 0 }, today = { 0 };
+
+	if (!local_time(&tm, ns) || !local_time(&today, now_ns()))
+		snprintf(buffer, TIME_LEN, "%" PRIu64 " s", ns / 1000000000);
+	else if (tm.tm_year == today.tm_year && tm.tm_yday == today.tm_yday)
+		strftime(buffer, TIME_LEN, "%H:%M:%S", &tm);
+	else
+		strftime(buffer, TIME_LEN, "%Y-%m-%d %H:%M:%S", &tm);
+	return buffer;
+}
+
+const char *format_verdict(char buffer[NUMBER_LEN], int32_t action,
+			   uint32_t rule, uint32_t flags)
+{
+	const char *name = action < 0 ? NULL : ktls_action_name(action);
+
+	if (action < 0)
+		return "-";
+	if (flags & KTLS_ATTEMPT_FLAGS_DRY_RUN)
+		name = "dry-run";
+	if (rule)
+		snprintf(buffer, NUMBER_LEN, "%s %u", name ?: "?", rule);
+	else
+		snprintf(buffer, NUMBER_LEN, "%s default", name ?: "?");
 	return buffer;
 }
 

@@ -23,22 +23,28 @@ static enum status run_version(int argc, char **argv);
 static const struct command commands[] = {
 	{ "stats", "[FILTER] [--closed | --watch [SECONDS]]",
 	  "totals, and the counters of each socket",
-	  stats_details, "Cw", run_stats },
+	  stats_details, filter_help, "Cw", run_stats },
 	{ "show", "COOKIE | ADDRESS:PORT",
 	  "everything about one socket",
-	  show_details, "", run_show },
+	  show_details, NULL, "", run_show },
 	{ "monitor", "[FILTER] [--count N]",
 	  "events as they come: install, rekey, error, close",
-	  monitor_details, "c", run_monitor },
+	  monitor_details, filter_help, "c", run_monitor },
+	{ "attempts", "[FILTER] [--failed] [--follow] [--count N]",
+	  "what was tried, and what came of it",
+	  attempts_details, attempt_filter_help, "Ffc", run_attempts },
+	{ "policy", "show | load FILE | add RULE | check | ...",
+	  "what the kernel may do with TLS keys",
+	  policy_details, NULL, "KS", run_policy },
 	{ "module", "",
 	  "what the module observes on this kernel, and what it lost",
-	  module_details, "", run_module },
+	  module_details, NULL, "", run_module },
 	{ "version", "",
 	  "versions of this program, its library and the module",
-	  "", "", run_version },
+	  "", NULL, "", run_version },
 	{ "help", "[COMMAND]",
 	  "this, or all about a command",
-	  "", "", run_help },
+	  "", NULL, "", run_help },
 };
 
 static const struct option {
@@ -57,7 +63,11 @@ static const struct option {
 	{ 'V', 'V', "version", NULL, true, "as the command version" },
 	{ 'C', 0, "closed", NULL, false, "the history of closed sockets" },
 	{ 'w', 0, "watch", "[SECONDS]", false, "again and again, with rates (default: 1)" },
-	{ 'c', 'c', "count", "N", false, "end after N events" },
+	{ 'c', 'c', "count", "N", false, "end after N events, or show the latest N attempts" },
+	{ 'F', 0, "failed", NULL, false, "those that failed, or would have but for a dry run" },
+	{ 'f', 'f', "follow", NULL, false, "attempts as they come" },
+	{ 'K', 0, "check", NULL, false, "load: only say what is wrong with the file" },
+	{ 'S', 0, "shutdown", NULL, false, "check: end the sockets that violate the policy" },
 };
 
 enum status error(enum status status, const char *format, ...)
@@ -104,6 +114,11 @@ void note(const char *format, ...)
 	fputc('\n', stderr);
 }
 
+const struct command *command_at(size_t i)
+{
+	return i < ARRAY_SIZE(commands) ? &commands[i] : NULL;
+}
+
 static const struct command *find_command(const char *name)
 {
 	size_t i;
@@ -117,6 +132,19 @@ static const struct command *find_command(const char *name)
 static bool takes(const struct command *c, const struct option *o)
 {
 	return o->global || (c && strchr(c->options, o->letter));
+}
+
+/* "" for one that the command does not take. */
+const char *option_at(size_t i, const struct command *c, bool *wants)
+{
+	static char name[32];
+
+	if (i >= ARRAY_SIZE(options))
+		return NULL;
+	if (wants)
+		*wants = options[i].arg && *options[i].arg != '[';
+	snprintf(name, sizeof(name), "--%s", options[i].name);
+	return takes(c, &options[i]) || wants ? name : "";
 }
 
 static void help_option(const struct option *o)
@@ -146,8 +174,8 @@ static void help_command(const struct command *c)
 	       c->summary);
 	if (*c->details)
 		printf("\n%s", c->details);
-	if (strstr(c->args, "FILTER"))
-		printf("\n%s", filter_help);
+	if (c->filter)
+		printf("\n%s", c->filter);
 	printf("\nOptions\n");
 	help_options(c, false);
 	help_options(c, true);
@@ -278,10 +306,22 @@ static enum status use_option(struct line *l, const struct option *o,
 				     "--watch takes seconds from 0.1 to 86400, not \"%s\"",
 				     arg);
 		break;
+	case 'F':
+		opt.failed = true;
+		break;
+	case 'f':
+		opt.follow = true;
+		break;
+	case 'K':
+		opt.check = true;
+		break;
+	case 'S':
+		opt.shutdown = true;
+		break;
 	case 'c':
 		if (!parse_number(arg, ULONG_MAX, &value) || !value)
 			return error(STATUS_USAGE,
-				     "--count takes a number of events from 1 on, not \"%s\"",
+				     "--count takes a number from 1 on, not \"%s\"",
 				     arg);
 		opt.count = value;
 		break;
@@ -443,7 +483,11 @@ int main(int argc, char **argv)
 		return STATUS_FAILED;
 	/* Whoever reads lines gets them; tables are flushed at their end. */
 	setvbuf(stdout, NULL, _IOFBF, 64 * 1024);
-	status = run(&l);
+	/* For shells; not in the help. */
+	if (argc > 1 && !strcmp(argv[1], "--complete"))
+		status = complete(argc - 2, argv + 2);
+	else
+		status = run(&l);
 	free(l.words);
 	if (!flush() && !status)
 		status = STATUS_FAILED;

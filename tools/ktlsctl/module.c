@@ -33,6 +33,8 @@ static const char *without(uint32_t hook)
 		return "control records";
 	case KTLS_HOOK_SOCK_STATE:
 		return "the exact bytes of sockets that were shut down";
+	case KTLS_HOOK_SET_ULP:
+		return "attempts to attach TLS; no policy can be set";
 	}
 	return "what this program is too old to know";
 }
@@ -85,6 +87,12 @@ static void print_text(const struct ktls_module *m)
 	       m->lost_sockets ? " for want of memory, or locked while the module was loaded" : "");
 	printf("lost events   %" PRIu64 "%s\n", m->lost_events,
 	       m->lost_events ? " that listeners did not read in time" : "");
+	printf("attempts      %" PRIu64 " recorded; of those that succeeded and of those that failed,\n"
+	       "              the latest %" PRIu64 " each are kept\n", m->attempts,
+	       m->attempts_limit);
+	if (m->lost_attempts)
+		printf("              %" PRIu64 " were not even counted, for want of memory\n",
+		       m->lost_attempts);
 	print_hooks("observed", m->armed);
 	if (!m->missing) {
 		print_hooks("missing", 0);

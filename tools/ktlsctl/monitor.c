@@ -6,7 +6,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "ktlsctl.h"
 
@@ -86,19 +85,6 @@ static void forget(struct monitor *m, uint64_t cookie)
 		(m->count - i) * sizeof(*m->known));
 }
 
-static const char *clock_now(char buffer[TIME_LEN])
-{
-	uint64_t now = now_ns();
-	time_t seconds = now / 1000000000;
-	struct tm tm;
-
-	if (!localtime_r(&seconds, &tm))
-		memset(&tm, 0, sizeof(tm));
-	snprintf(buffer, TIME_LEN, "%02d:%02d:%02d.%03u", tm.tm_hour, tm.tm_min,
-		 tm.tm_sec, (unsigned int)(now / 1000000 % 1000));
-	return buffer;
-}
-
 /* "socket-install-ntf" as people say it. */
 static const char *word_of(int type)
 {
@@ -141,7 +127,7 @@ static void print_event(const struct ktls_event *e, bool missed)
 	char at[TIME_LEN], local[ADDR_LEN], remote[ADDR_LEN];
 	char process[PROCESS_LEN], b[3][NUMBER_LEN];
 
-	printf("%s %-7s %-2s %s %s TLS %s %s %s %s", clock_now(at),
+	printf("%s %-7s %-2s %s %s TLS %s %s %s %s", format_clock(at, now_ns()),
 	       word_of(e->type),
 	       e->direction < 0 ? "" : ktls_direction_name(e->direction) ?: "?",
 	       format_local(local, s), format_remote(remote, s),
@@ -260,7 +246,7 @@ static enum status resync(struct monitor *m, bool *enough)
 		char at[TIME_LEN];
 
 		printf("%s resync  events were lost; by the table, sockets opened meanwhile: %zu, closed: %zu\n",
-		       clock_now(at), opened, closed);
+		       format_clock(at, now_ns()), opened, closed);
 	}
 	return STATUS_OK;
 }

@@ -4,10 +4,13 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <linux/capability.h>
+#include <linux/netlink.h>
 #include <linux/nsfs.h>
+#include <sched.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/socket.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -69,6 +72,33 @@ enum status open_ktls(struct ktls **ktls)
 	ktls_close(*ktls);
 	*ktls = NULL;
 	return status;
+}
+
+enum status enter_netns(void)
+{
+	enum status status;
+	int netns, err;
+
+	if (!opt.netns)
+		return STATUS_OK;
+	status = open_netns(opt.netns, &netns);
+	if (status)
+		return status;
+	err = setns(netns, CLONE_NEWNET) ? errno : 0;
+	close(netns);
+	if (err)
+		return error(STATUS_FAILED,
+			     "could not enter the network namespace: %s%s",
+			     strerror(err), err == EPERM ?
+			     "; this takes CAP_SYS_ADMIN, run it as root" : "");
+	return STATUS_OK;
+}
+
+int sock_diag_connect(void)
+{
+	int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_SOCK_DIAG);
+
+	return fd < 0 ? -errno : fd;
 }
 
 /*

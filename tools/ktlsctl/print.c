@@ -174,6 +174,8 @@ struct json_object *json_socket(const struct ktls_socket *s)
 	add_bits(o, "flags", s->flags, ktls_socket_flag_name);
 	json_object_object_add(o, "tx", json_stream(&s->tx, true, busy));
 	json_object_object_add(o, "rx", json_stream(&s->rx, false, busy));
+	if (s->rule >= 0)
+		json_add_number(o, "rule", s->rule);
 	return o;
 }
 
@@ -211,6 +213,120 @@ struct json_object *json_module(const struct ktls_module *m)
 	json_add_number(o, "lost-sockets", m->lost_sockets);
 	json_add_number(o, "lost-events", m->lost_events);
 	json_add_number(o, "load-time", m->load_time);
+	json_add_number(o, "attempts", m->attempts);
+	json_add_number(o, "attempts-limit", m->attempts_limit);
+	json_add_number(o, "lost-attempts", m->lost_attempts);
+	return o;
+}
+
+struct json_object *json_attempt(const struct ktls_attempt *t)
+{
+	struct json_object *o = json_object_new_object();
+
+	json_add_number(o, "number", t->number);
+	json_add_number(o, "time", t->time);
+	add_name(o, "step", ktls_step_name(t->step), t->step);
+	json_add_number(o, "errno", t->error);
+	if (t->action >= 0)
+		add_name(o, "action", ktls_action_name(t->action), t->action);
+	add_if(o, "rule", t->rule);
+	add_bits(o, "flags", t->flags, ktls_attempt_flag_name);
+	/* Whatever the program gave, so as the specification has it. */
+	add_if(o, "version", t->version);
+	add_if(o, "cipher", t->cipher);
+	if (t->mode != KTLS_MODE_NONE)
+		add_name(o, "mode", ktls_mode_name(t->mode), t->mode);
+	json_add_number(o, "cookie", t->cookie);
+	json_add_number(o, "family", t->family);
+	add_addr(o, "local-addr", t->family, t->local_addr);
+	add_addr(o, "remote-addr", t->family, t->remote_addr);
+	json_add_number(o, "local-port", t->local_port);
+	json_add_number(o, "remote-port", t->remote_port);
+	add_if(o, "inode", t->inode);
+	json_add_number(o, "uid", t->uid);
+	add_if(o, "cgroup-id", t->cgroup_id);
+	json_add_number(o, "netns", t->netns);
+	add_if(o, "pid", t->pid);
+	if (t->comm[0])
+		json_object_object_add(o, "comm", json_string(t->comm));
+	return o;
+}
+
+struct json_object *json_outcome(const struct ktls_outcome *outcome)
+{
+	struct json_object *o = json_object_new_object();
+
+	add_name(o, "step", ktls_step_name(outcome->step), outcome->step);
+	json_add_number(o, "errno", outcome->error);
+	json_add_number(o, "attempts", outcome->attempts);
+	return o;
+}
+
+static void add_flag(struct json_object *o, const char *key)
+{
+	json_object_object_add(o, key, json_object_new_boolean(1));
+}
+
+static struct json_object *json_rule(const struct ktls_rule *r)
+{
+	struct json_object *o = json_object_new_object();
+	uint32_t match = r->match;
+
+	add_name(o, "action", ktls_action_name(r->action), r->action);
+	if (match & KTLS_RULE_MATCH(ULP))
+		add_flag(o, "ulp");
+	if (match & KTLS_RULE_MATCH(DIRECTION))
+		add_name(o, "direction", ktls_direction_name(r->direction),
+			 r->direction);
+	if (match & KTLS_RULE_MATCH(VERSION))
+		add_name(o, "version", ktls_version_name(r->version),
+			 r->version);
+	if (match & KTLS_RULE_MATCH(CIPHER))
+		add_name(o, "cipher", ktls_cipher_name(r->cipher), r->cipher);
+	if (match & KTLS_RULE_MATCH(MODE))
+		add_name(o, "mode", ktls_mode_name(r->mode), r->mode);
+	if (match & KTLS_RULE_MATCH(UID))
+		json_add_number(o, "uid", r->uid);
+	if (match & KTLS_RULE_MATCH(CGROUP_ID))
+		json_add_number(o, "cgroup-id", r->cgroup_id);
+	if (match & KTLS_RULE_MATCH(PORT))
+		json_add_number(o, "port", r->port);
+	if (match & KTLS_RULE_MATCH(LOCAL_PORT))
+		json_add_number(o, "local-port", r->local_port);
+	if (match & KTLS_RULE_MATCH(REMOTE_PORT))
+		json_add_number(o, "remote-port", r->remote_port);
+	if (match & KTLS_RULE_MATCH(COMM))
+		json_object_object_add(o, "comm", json_string(r->comm));
+	json_add_number(o, "hits", r->hits);
+	return o;
+}
+
+struct json_object *json_policy(const struct ktls_policy *p)
+{
+	struct json_object *o = json_object_new_object();
+	struct json_object *list = json_object_new_array();
+	size_t i;
+
+	json_add_number(o, "generation", p->generation);
+	add_name(o, "default", ktls_action_name(p->fallback), p->fallback);
+	if (p->dry_run)
+		add_flag(o, "dry-run");
+	if (p->inherit)
+		add_flag(o, "inherit");
+	json_add_number(o, "hits", p->hits);
+	for (i = 0; i < p->rules_count; i++)
+		json_object_array_add(list, json_rule(&p->rules[i]));
+	json_object_object_add(o, "rule", list);
+	return o;
+}
+
+struct json_object *json_verdict(const struct ktls_verdict *v)
+{
+	struct json_object *o = json_object_new_object();
+
+	add_name(o, "action", ktls_action_name(v->action), v->action);
+	add_if(o, "rule", v->rule);
+	add_bits(o, "flags", v->flags, ktls_attempt_flag_name);
 	return o;
 }
 

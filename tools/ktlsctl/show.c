@@ -2,7 +2,6 @@
 /* ktlsctl show: everything about one socket. */
 #include <arpa/inet.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <inttypes.h>
 #include <limits.h>
 #include <net/if.h>
@@ -130,51 +129,6 @@ static const char *explain_error(uint32_t err)
 		return "the connection was broken";
 	}
 	return strerror(err);
-}
-
-/* The path below the mount point of a cgroup's id, if the kernel tells. */
-static bool cgroup_path(uint64_t id, char *path, size_t size)
-{
-	/* FILEID_KERNFS of the kernel: the handle is the id. */
-	struct {
-		struct file_handle handle;
-		uint64_t id;
-	} h = {
-		.handle = { .handle_bytes = sizeof(id), .handle_type = 0xfe },
-	};
-	static const char *const roots[] = {
-		"/sys/fs/cgroup", "/sys/fs/cgroup/unified",
-	};
-	char link[64];
-	ssize_t n;
-	size_t i, len;
-	int root, fd;
-
-	memcpy(h.handle.f_handle, &id, sizeof(id));
-	for (i = 0; i < ARRAY_SIZE(roots); i++) {
-		root = open(roots[i], O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-		if (root < 0)
-			continue;
-		fd = open_by_handle_at(root, &h.handle,
-				       O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-		close(root);
-		if (fd < 0)
-			continue;
-		snprintf(link, sizeof(link), "/proc/self/fd/%d", fd);
-		n = readlink(link, path, size - 1);
-		close(fd);
-		if (n <= 0)
-			continue;
-		path[n] = '\0';
-		len = strlen(roots[i]);
-		if (strncmp(path, roots[i], len))
-			return true;
-		memmove(path, path + len, n - len + 1);
-		if (!*path)
-			strcpy(path, "/");
-		return true;
-	}
-	return false;
 }
 
 static const char *explain_flag(uint32_t flag)
