@@ -11,11 +11,13 @@ import fcntl
 import json
 import os
 import pty
+import random
 import re
 import signal
 import struct
 import subprocess
 import sys
+import tempfile
 import termios
 import time
 
@@ -102,6 +104,56 @@ def test_usage():
         (["show", "[::1:443"], "neither a cookie nor an end"),
         (["show", "18446744073709551616"], "neither a cookie nor an end"),
         (["module", "x"], "module takes no argument"),
+        (["attempts", "rx"], '"rx" is no filter; filters are step'),
+        (["attempts", "step"], "step wants a value"),
+        (["attempts", "step", "rx", "step", "tx"], "step is given twice"),
+        (["attempts", "step", "close"], "ulp, tx, rx, rekey-tx or rekey-rx"),
+        (["attempts", "errno", "EFOO"], "errno takes a name as EPERM"),
+        (["attempts", "errno", "-1"], None),
+        (["attempts", "errno", "4096"], "errno takes a name as EPERM"),
+        (["attempts", "action", "maybe"], "allow, deny or audit"),
+        (["attempts", "pid", "x"], "pid takes"),
+        (["attempts", "comm", "sixteen-letters-"], "the 15 bytes that"),
+        (["attempts", "comm", ""], "name of a command"),
+        (["attempts", "--closed"], "attempts does not take --closed"),
+        (["attempts", "-c", "0"], "from 1 on"),
+        (["stats", "--failed"], "stats does not take --failed"),
+        (["policy"], "policy wants one of show"),
+        (["policy", "list"], 'policy has no "list"'),
+        (["policy", "show", "x"], "policy show takes no argument"),
+        (["policy", "load"], "policy load takes the name of a file"),
+        (["policy", "load", "a", "b"], "policy load takes the name of a file"),
+        (["policy", "show", "--check"], "policy show does not take --check"),
+        (["policy", "load", "--shutdown", "x"],
+         "policy load does not take --shutdown"),
+        (["policy", "check", "--check"], "policy check does not take --check"),
+        (["stats", "--shutdown"], "stats does not take --shutdown"),
+        (["policy", "del"], "policy del takes the number of a rule"),
+        (["policy", "del", "0"], "from 1 on"),
+        (["policy", "del", "x"], "from 1 on"),
+        (["policy", "default"], "policy default takes allow, deny or audit"),
+        (["policy", "default", "no"], "allow, deny or audit"),
+        (["policy", "dry-run", "yes"], "on or off"),
+        (["policy", "add"], "policy add takes a rule"),
+        (["policy", "add", "0", "deny"], "numbered from 1"),
+        (["policy", "add", "refuse"], "begins with allow, deny or audit"),
+        (["policy", "add", "deny", "rx", "tx"], "one of ulp, tx and rx"),
+        (["policy", "add", "deny", "ulp", "version", "1.3"],
+         "not known yet when TLS is attached"),
+        (["policy", "add", "deny", "pid", "1"], "nothing that a rule knows"),
+        (["policy", "add", "deny", "mode", "none"], "sw or hw"),
+        (["policy", "add", "deny", "uid"], "uid wants a value"),
+        (["policy", "add", "deny", "uid", "1", "uid", "2"], "given twice"),
+        (["policy", "add", 'deny comm "x'], "closing quote"),
+        (["policy", "test"], "policy test takes what is attempted"),
+        (["policy", "test", "close"], "ulp, tx, rx, rekey-tx or rekey-rx"),
+        (["policy", "test", "rx"], "give its version and cipher"),
+        (["policy", "test", "rx", "version", "1.3"],
+         "give its version and cipher"),
+        (["policy", "test", "ulp", "mode", "sw"], "not known yet"),
+        (["policy", "test", "ulp", "port", "1"], "nothing that an attempt has"),
+        (["policy", "test", "ulp", "uid"], "uid wants a value"),
+        (["policy", "test", "ulp", "uid", "0", "uid", "0"], "given twice"),
         (["version", "x"], "version takes no argument"),
     ]:
         r = run(args, program=REAL)
@@ -128,7 +180,8 @@ def test_help():
     words = [line.split()[0] for line in
              run([], program=REAL).stdout.split("Commands\n")[1]
              .split("\n\n")[0].splitlines()]
-    ok(words == ["stats", "show", "monitor", "module", "version", "help"],
+    ok(words == ["stats", "show", "monitor", "attempts", "policy", "module",
+                 "version", "help"],
        "help lists the commands", words)
     for word in words:
         a = run(["help", word], program=REAL)
@@ -162,6 +215,31 @@ def test_kernel_errors():
         ("", ["--netns", "2147483647", "stats"], "no process 2147483647"),
         ("refuse-netns", ["--netns", str(os.getpid()), "stats"],
          "CAP_SYS_ADMIN"),
+        ("absent", ["attempts"], "type: modprobe ktls"),
+        ("absent", ["policy", "show"], "type: modprobe ktls"),
+        ("absent", ["policy", "add", "deny"], "type: modprobe ktls"),
+        ("old", ["attempts"], "older than this program"),
+        ("old", ["policy", "show"], "older than this program"),
+        ("explained", ["attempts"], "the moon is not full (EINVAL)"),
+        ("explained", ["policy", "reset"], "the moon is not full (EINVAL)"),
+        ("truncated", ["attempts"], "not well formed"),
+        ("truncated", ["policy", "show"], "not well formed"),
+        ("unfinished", ["attempts"], "ENOBUFS"),
+        ("denied", ["attempts", "--follow"], "CAP_NET_ADMIN"),
+        ("farewell", ["attempts", "-f"], "the ktls module was unloaded"),
+        ("unprivileged", ["policy", "show"], "CAP_NET_ADMIN"),
+        ("unprivileged", ["policy", "check"], "CAP_NET_ADMIN"),
+        ("unprivileged", ["policy", "add", "deny"], "CAP_NET_ADMIN"),
+        ("unenforceable", ["policy", "add", "deny"], "hooks are missing"),
+        ("unenforceable", ["policy", "load", "/dev/null"],
+         "hooks are missing"),
+        ("stale", ["policy", "add", "deny"], "again and again"),
+        ("", ["policy", "add", "2", "deny"], "no place 2 for a rule"),
+        ("", ["policy", "del", "1"], "there is no rule 1"),
+        ("", ["policy", "load", "/no/such/file"], "could not open"),
+        ("", ["policy", "load", "/"], "could not read /: Is a directory"),
+        ("", ["policy", "save", "/no/such/file"], "could not write"),
+        ("", ["policy", "save", "/"], "could not write"),
         ("", ["show", "7"], "no kTLS socket of yours has the cookie 7"),
         ("", ["show", "10.9.9.9:1"], "has the end 10.9.9.9:1"),
         ("", ["show", "10.0.0.1:443"], "3 sockets have the end"),
@@ -271,12 +349,15 @@ def test_width():
     for like in ["", "wide", "strange", "many", "noisy", "empty"]:
         for args in [["stats"], ["stats", "-n"], ["stats", "--closed"],
                      ["stats", "-n", "--closed"], ["show", "1003"],
-                     ["show", "1005"], ["module"]]:
-            for width in (WIDTH, 80) if args[0] == "stats" else (WIDTH,):
+                     ["show", "1005"], ["module"], ["attempts"],
+                     ["attempts", "--failed"]]:
+            for width in (WIDTH, 80) if args[0] in ("stats", "attempts") \
+                    else (WIDTH,):
                 r = run(args, like, columns=width)
                 # Addresses are never cut; two of IPv6 want 100 columns.
                 widest = max(len(line) for line in r.stdout.splitlines()
-                             if width == WIDTH or "[2001:" not in line)
+                             if width == WIDTH or ("[2001:" not in line and
+                                                    "[fdfd:" not in line))
                 ok(r.returncode == 0 and widest <=
                    (WIDTH if like == "wide" else width),
                    f"{' '.join(args)} in {width} columns, kernel "
@@ -411,6 +492,408 @@ def test_output():
        "JSON is UTF-8 whatever a command is called", r.stdout)
 
 
+def test_attempts():
+    r = run(["attempts"])
+    ok(r.returncode == 0 and "\nulp       ENOENT  " in r.stdout and
+       "tls.ko is not to be had" in r.stdout and "benign" in r.stdout and
+       "before Linux 6.14" in r.stdout and "\n6 attempts\n" in r.stdout,
+       "attempts has results and what they mean", r.stdout)
+    last = r.stdout.splitlines()[-1].split()
+    ok(last[2:] == ["rx", "EINVAL", "audit", "250", "0xffff", "cipher-4711",
+                    "812/nginx"], "the newest is the last", r.stdout)
+    ok(" deny 2 " in r.stdout and " allow default " in r.stdout,
+       "attempts says what the policy said", r.stdout)
+    r = run(["attempts", "--failed"])
+    ok("4 attempts" in r.stdout and " ok " not in r.stdout and
+       "failures only" in r.stdout, "attempts --failed", r.stdout)
+    r = run(["attempts"], "dry-attempts")
+    ok(" dry-run 2 " in r.stdout and "\n^ inherited: " in r.stdout,
+       "attempts of a dry run, judged by another namespace", r.stdout)
+    for words, numbers in [
+            (["step", "rx"], [3, 6]), (["errno", "EPERM"], [3]),
+            (["errno", "1"], [3]), (["errno", "ok"], [1, 2]),
+            (["action", "audit"], [6]), (["port", "50004"], [4]),
+            (["sport", "443", "dport", "50005"], [5]), (["dport", "443"], []),
+            (["version", "1.3", "cipher", "aes-gcm-256"], [3]),
+            (["uid", "33"], [1, 3, 5]), (["pid", "812", "step", "tx"], [2]),
+            (["pid", "813"], []), (["comm", "nginx", "uid", "0"], [2, 4, 6]),
+            (["comm", "ngin"], []), (["cgroup", "1", "errno", "16"], [5])]:
+        r = run(["-j", "attempts"] + words)
+        ok([a["number"] for a in json.loads(r.stdout)["attempts"]] == numbers,
+           f"attempts {' '.join(words)}", r.stdout)
+    r = run(["attempts", "pid", "813"])
+    ok(r.returncode == 0 and "matches the filter" in r.stdout,
+       "attempts says that nothing matches", r.stdout)
+    r = run(["attempts"], "many")
+    ok("The latest 40 of 1000 attempts; for more: --count 1000" in r.stdout and
+       ":51000" in r.stdout and ":50960" not in r.stdout,
+       "attempts shows the latest", r.stdout)
+    r = run(["attempts", "-c", "2"])
+    ok("The latest 2 of 6" in r.stdout and ":50005" in r.stdout and
+       ":50004" not in r.stdout, "or as many as asked for", r.stdout)
+    ok(len(json.loads(run(["-j", "attempts"], "many").stdout)["attempts"])
+       == 1000, "JSON has all of them")
+    r = run(["attempts"], "no-attempts")
+    ok(r.returncode == 0 and "Nothing was attempted" in r.stdout,
+       "attempts says that there were none", r.stdout)
+    r = run(["attempts"], "noisy")
+    ok("\033" not in r.stdout, "a command name cannot steer the terminal",
+       r.stdout)
+
+    r = run(["attempts", "--follow", "-c", "4"])
+    lines = r.stdout.splitlines()
+    ok(r.returncode == 0 and [x.split()[1] for x in lines] ==
+       ["ulp", "tx", "rx", "ulp"] and " deny 2" in lines[2] and
+       max(map(len, lines)) <= WIDTH, "attempts --follow: a line each",
+       r.stdout)
+    r = run(["attempts", "-f", "--failed", "-c", "1"])
+    ok(" rx       EPERM " in r.stdout and r.stdout.count("\n") == 1,
+       "attempts --follow --failed", r.stdout)
+    r = run(["attempts", "-f", "-c", "3"], "lost")
+    ok(r.stdout.count("(missed)") == 2 and
+       "found since: 2, forgotten: 1" in r.stdout and
+       r.stdout.splitlines()[-1].split()[1:3] == ["ulp", "ENOTCONN"],
+       "attempts --follow reads what it missed, and nothing twice", r.stdout)
+    r = run(["-p", "attempts", "-f", "-c", "3"], "lost")
+    events = [json.loads(line) for line in r.stdout.splitlines()]
+    ok([e["name"] for e in events] == ["attempt-ntf", "attempt-ntf", "resync",
+                                       "attempt-ntf"] and
+       events[0]["missed"] is True and events[2]["forgotten"] == 1,
+       "likewise in JSON, one object a line", r.stdout)
+
+
+class State:
+    """A fake policy that outlives the processes that change it."""
+
+    def __enter__(self):
+        self.dir = tempfile.TemporaryDirectory()
+        os.environ["KTLS_FAKE_STATE"] = os.path.join(self.dir.name, "state")
+        return self.dir.name
+
+    def __exit__(self, *unused):
+        del os.environ["KTLS_FAKE_STATE"]
+        self.dir.cleanup()
+
+
+def test_policy():
+    with State() as tmp:
+        name = os.path.join(tmp, "policy.conf")
+        r = run(["policy", "show"])
+        ok(r.returncode == 0 and "rules         none" in r.stdout and
+           "default       allow" in r.stdout, "policy show: none", r.stdout)
+        r = run(["policy", "add", "deny", "rx", "uid", "33", "version", "1.3"])
+        ok(r.stdout == "generation 1: 1 rule, default allow\n",
+           "policy add", r.stdout)
+        run(["policy", "add", "1", "audit", "ulp", "comm", "my prog"])
+        r = run(["policy", "add", "2", 'allow comm "my prog" # or so'])
+        ok("3 rules" in r.stdout, "policy add of a line, in a place",
+           r.stdout + r.stderr)
+        run(["policy", "default", "deny"])
+        r = run(["policy", "dry-run", "on"])
+        ok("dry run: nothing is denied" in r.stdout, "policy dry-run",
+           r.stdout)
+        r = run(["policy", "show"])
+        ok("generation    5\n" in r.stdout and "dry run       on" in r.stdout
+           and "default       deny" in r.stdout and
+           '   1        1  audit ulp comm "my prog"\n'
+           '   2        2  allow comm "my prog"\n'
+           '   3        3  deny rx version 1.3 uid ' in r.stdout,
+           "policy show: text of the rules", r.stdout)
+        saved = run(["policy", "save", "-"]).stdout
+        r = run(["policy", "save", name])
+        with open(name) as f:
+            ok(r.returncode == 0 and f.read() == saved and
+               os.listdir(tmp).count("policy.conf") == 1 and
+               len(os.listdir(tmp)) == 2, "policy save: a file", r.stderr)
+        before = json.loads(run(["-j", "policy", "show"]).stdout)
+        r = run(["policy", "reset"])
+        ok("no policy of this network namespace's own" in r.stdout and
+           "none" in run(["policy", "show"]).stdout, "policy reset", r.stdout)
+        r = run(["policy", "load", name])
+        after = json.loads(run(["-j", "policy", "show"]).stdout)
+        before["generation"] = after["generation"]
+        ok(r.returncode == 0 and before == after,
+           "policy load reads what save wrote", (before, after))
+        r = run(["-j", "policy", "del", "2"])
+        ok(json.loads(r.stdout) == {"generation": after["generation"] + 1} and
+           "allow comm" not in run(["policy", "save", "-"]).stdout,
+           "policy del", r.stdout)
+        r = run(["policy", "default", "allow"], "stale-once")
+        ok(r.returncode == 0 and "default allow" in r.stdout,
+           "a change is made again if others were faster", r.stdout)
+        r = run(["policy", "add", "deny"], "inherited")
+        ok(r.returncode == 0 and "policy of its own now" in r.stderr,
+           "a change of what is inherited is a copy", r.stderr)
+        r = run(["policy", "show"], "inherited")
+        ok("inherited     from the initial" in r.stdout, "show: inherited",
+           r.stdout)
+        run(["policy", "add", "1", "audit", "comm", "a  b"])
+        r = run(["policy", "show"])
+        ok('audit comm "a  b"\n' in r.stdout, "show keeps blanks", r.stdout)
+        run(["policy", "del", "1"])
+        r = run(["policy", "show"], "huge-policy")
+        ok(r.returncode == 0 and "RULE" in r.stdout,
+           "an answer larger than any buffer", r.stdout + r.stderr)
+        for args in (["save", "-"], ["add", "deny"]):
+            r = run(["policy"] + args, "later-rule")
+            ok(r.returncode == 1 and "condition that this program" in r.stderr,
+               f"policy {args[0]}: a rule that is not understood", r.stderr)
+
+        rules = [f"deny tx sport {i} dport {i} port {i} version 1.3 cipher "
+                 f"aes-gcm-128 mode hw uid {100000 + i} cgroup {2 ** 50 + i} "
+                 f"comm fifteen-letters\n" for i in range(257)]
+        with open(name, "w") as f:
+            f.writelines(rules[:256])
+        r = run(["policy", "load", name])
+        ok("256 rules" in r.stdout and
+           run(["policy", "save", "-"]).stdout.splitlines(True)[3:] ==
+           [f"deny tx version 1.3 cipher aes-gcm-128 mode hw uid {100000 + i} "
+            f"cgroup {2 ** 50 + i} port {i} sport {i} dport {i} "
+            f"comm fifteen-letters\n" for i in range(256)],
+           "a policy of 256 rules there and back", r.stdout + r.stderr)
+        for width in (80, WIDTH):
+            r = run(["policy", "show"], "wide", columns=width)
+            ok(max(map(len, r.stdout.splitlines())) <= width,
+               f"policy show in {width} columns", r.stdout)
+        r = run(["policy", "add", "deny"])
+        ok(r.returncode == 1 and "256 rules" in r.stderr, "but not of 257",
+           r.stderr)
+        with open(name, "w") as f:
+            f.writelines(rules)
+        r = run(["policy", "load", name])
+        ok(r.returncode == 1 and ":257: this is rule 257" in r.stderr,
+           "nor from a file", r.stderr)
+        with open("/dev/full", "w") as full:
+            r = run(["policy", "save", "-"], stdout=full)
+        ok(r.returncode == 1 and "No space left" in r.stderr,
+           "policy save: a full disk", r.stderr)
+
+
+def test_policy_file():
+    good = (b"# comment\n\n \t default  audit # so\r\ndry-run on\n"
+            b'deny rx version 1.3 cipher aes-gcm-128 uid 0 cgroup 4711 '
+            b'port 443 comm "a \\"b\\" \\x1b\\\\"\naudit tx mode hw\nallow')
+    r = run(["-j", "policy", "load", "--check", "-"], program=REAL,
+            input=good.decode())
+    p = json.loads(r.stdout)
+    ok(p["default"] == "audit" and p["dry-run"] is True and
+       len(p["rule"]) == 3 and p["rule"][0]["comm"] == 'a "b" \x1b\\' and
+       p["rule"][0]["cgroup-id"] == 4711, "a file with all there is", r.stdout)
+    r = run(["policy", "load", "--check", "-"], program=REAL, input="")
+    ok(r.returncode == 0 and "0 rules, nothing wrong" in r.stdout,
+       "an empty file", r.stdout)
+    bad = [
+        ("refuse rx", "a line begins with allow, deny, audit, default or"),
+        ("deny rx\x00tx", "NUL byte"),
+        ("deny " + "x" * 70000, "too long"),
+        ("deny " + "rx " * 100, "more than 64 words"),
+        ('deny comm "x', "closing quote"),
+        ('deny comm "x"y', "blank is missing after a quote"),
+        ('deny comm "\\n"', "a backslash is followed by"),
+        ('deny comm "\\x0"', "a backslash is followed by"),
+        ('deny comm "\\x00"', "a backslash is followed by"),
+        ("deny rx tx", "one of ulp, tx and rx"),
+        ("deny ulp cipher aes-gcm-128", "not known yet"),
+        ("deny port 65536", "0 to 65535"),
+        ("deny port", "port wants a value"),
+        ("deny version 1.1", "1.2 or 1.3"),
+        ("deny cipher aes", "aes-gcm-128, "),
+        ("deny mode none", "sw or hw"),
+        ("deny uid no-such-user", "there is no user"),
+        ("deny uid 4294967295", "there is no user"),
+        ("deny cgroup /no/such", "cgroup"),
+        ("deny comm 0123456789abcdef", "the 15 bytes"),
+        ("deny colour blue", "nothing that a rule knows"),
+        ("default", "default takes one of"),
+        ("default maybe", "default is given twice"),
+        ("dry-run", "dry-run takes on or off"),
+        ("dry-run on", "dry-run is given twice"),
+        ("\x1b[2Jdeny", "?[2Jdeny"),
+    ]
+    text = "".join(line + "\n" for line, _ in bad)
+    r = run(["policy", "load", "--check", "-"], program=REAL, input=text)
+    lines = r.stderr.splitlines()
+    ok(r.returncode == 1 and len(lines) == len(bad) + 1 and
+       f"stdin: {len(bad)} lines were not understood" in lines[-1],
+       "all that is wrong with a file is told", r.stderr)
+    for i, ((line, says), got) in enumerate(zip(bad, lines)):
+        ok(got.startswith(f"ktlsctl: stdin:{i + 1}: ") and says in got and
+           "\033" not in got, f"line {i + 1}: {says}", got)
+    r = run(["-j", "policy", "load", "-"], input=text)
+    o = json.loads(r.stdout)
+    ok(r.returncode == 1 and len(o["lines"]) == len(bad) and
+       o["lines"][1]["line"] == 2 and "not understood" in o["error"],
+       "likewise in JSON", r.stdout)
+
+    name = os.path.join(os.path.dirname(sys.argv[0]),
+                        "../ktlsctl/policy.conf")
+    r = run(["policy", "load", "--check", name], program=REAL)
+    ok(r.returncode == 0 and "nothing wrong" in r.stdout,
+       "the example is a policy", r.stdout + r.stderr)
+    with open(name) as f:
+        lines = [x[1:] for x in f if re.match("#(allow|deny|audit|def|dry)", x)]
+    r = run(["policy", "load", "--check", "-"], program=REAL,
+            input="".join(x for x in lines if "cgroup" not in x))
+    ok(r.returncode == 0 and len(lines) > 5, "and its examples are rules",
+       r.stdout + r.stderr)
+
+    # Lines made of what lines are made of, and of what they are not.
+    words = ["deny", "allow", "audit", "default", "dry-run", "on", "rx", "ulp",
+             "version", "1.3", "cipher", "aes-gcm-128", "uid", "0", "port",
+             "443", "comm", '"', '"a b"', '"\\', "\\x", "#", "\0", "\r",
+             "\x7f", "\xff", "mode", "sw", "cgroup", "1", " ", "\t"]
+    random.seed(20240229)
+    codes = set()
+    for _ in range(20):
+        text = "\n".join(" ".join(random.choices(words, k=random.randrange(9)))
+                         for _ in range(300))
+        r = run(["policy", "load", "--check", "-"], program=REAL, input=text)
+        codes.add(r.returncode)
+    ok(codes <= {0, 1}, "6000 random lines do no harm", codes)
+
+
+def test_check():
+    with State():
+        r = run(["policy", "check"])
+        ok(r.returncode == 0 and "No open socket violates" in r.stdout,
+           "policy check: none", r.stdout)
+        run(["policy", "add", "deny", "tx", "dport", "50003"])
+        run(["policy", "add", "deny", "rx", "version", "1.3"])
+        r = run(["policy", "check"])
+        ok(r.returncode == 3 and "3 open sockets violate" in r.stdout and
+           "deny tx dport 50003" in r.stdout and
+           "check --shutdown" in r.stdout, "policy check: some (exit 3)",
+           r.stdout)
+        for like in ("", "wide", "noisy", "many"):
+            for width in (WIDTH, 80):
+                r = run(["policy", "check"], like, columns=width)
+                widest = max(len(line) for line in r.stdout.splitlines()
+                             if width == WIDTH or "[2001:" not in line)
+                ok(r.returncode == 3 and widest <= width,
+                   f"policy check in {width} columns, kernel "
+                   f"{like or 'as ever'}: {widest}", r.stdout)
+        r = run(["-j", "policy", "check"])
+        ok(r.returncode == 3 and [s["rule"] for s in
+                                  json.loads(r.stdout)["sockets"]] == [2, 1, 2],
+           "policy check in JSON", r.stdout)
+        r = run(["policy", "check", "--shutdown"])
+        ok(r.returncode == 0 and
+           "3 ended, 0 closed meanwhile, 0 not ended" in r.stdout,
+           "policy check --shutdown", r.stdout + r.stderr)
+        r = run(["-j", "policy", "check", "--shutdown"], "diag-gone")
+        ok(r.returncode == 0 and json.loads(r.stdout)["shutdown"] ==
+           {"ended": 0, "gone": 3, "failed": 0}, "sockets that are gone",
+           r.stdout)
+        for like, says in [("diag-denied", "CAP_NET_ADMIN"),
+                           ("diag-missing", "modprobe tcp_diag"),
+                           ("destroy-denied", "CAP_NET_ADMIN"),
+                           ("destroy-unknown", "CONFIG_INET_DIAG_DESTROY")]:
+            r = run(["policy", "check", "--shutdown"], like)
+            ok(r.returncode == 1 and says in r.stderr, f"shutdown: {like}",
+               r.stdout + r.stderr)
+        r = run(["policy", "check", "--shutdown"], "many")
+        ok(r.returncode == 0 and "999 ended" in r.stdout,
+           "shutdown of many", r.stdout[-300:] + r.stderr)
+        run(["policy", "dry-run", "on"])
+        r = run(["policy", "check"])
+        ok(r.returncode == 3 and "would deny them, but does not" in r.stdout,
+           "policy check of a dry run", r.stdout)
+        r = run(["policy", "check", "--shutdown"])
+        ok(r.returncode == 1 and "dry-run off" in r.stderr,
+           "a dry run ends nothing", r.stderr)
+        run(["policy", "reset"])
+        run(["policy", "default", "deny"])
+        r = run(["policy", "check"])
+        ok(r.returncode == 3 and " default " in r.stdout and
+           "\ndefault        deny\n" in r.stdout, "the default is violated",
+           r.stdout)
+
+
+def test_question():
+    with State():
+        run(["policy", "add", "deny", "rx", "uid", "33", "mode", "hw"])
+        run(["policy", "add", "audit", "port", "443"])
+        run(["policy", "add", "deny", "ulp", "comm", "x"])
+        key = ["version", "1.3", "cipher", "aes-gcm-128"]
+        for args, says in [
+                (["rx"] + key + ["uid", "33", "mode", "hw"],
+                 "deny: rule 1: deny rx mode hw uid "),
+                (["rekey-rx"] + key + ["uid", "33", "mode", "hw"],
+                 "deny: rule 1: deny rx"),
+                (["rx"] + key + ["uid", "33"], "allow: no rule matches\n"),
+                (["tx"] + key + ["dport", "443"], "audit: rule 2: audit port 443"),
+                (["ulp", "comm", "x", "sport", "443", "cgroup", "1"],
+                 "deny: rule 3: deny ulp comm x"),
+                (["ulp"], "allow: no rule matches")]:
+            r = run(["policy", "test"] + args)
+            ok(r.returncode == 0 and r.stdout.startswith(says),
+               f"policy test {' '.join(args)}", r.stdout + r.stderr)
+        r = run(["policy", "test", "ulp", "comm", "x"], "unprivileged")
+        ok(r.returncode == 0 and r.stdout == "deny: rule 3\n",
+           "policy test by those who may not read the rules",
+           r.stdout + r.stderr)
+        r = run(["policy", "test", "ulp", "comm", "x"], "inherited")
+        ok("rule 3 of the initial network namespace: deny ulp" in r.stdout,
+           "policy test: inherited", r.stdout)
+        run(["policy", "dry-run", "on"])
+        r = run(["-j", "policy", "test", "ulp", "comm", "x"])
+        ok(json.loads(r.stdout) == {"action": "deny", "rule": 3,
+                                    "flags": ["dry-run"]},
+           "policy test in JSON", r.stdout)
+        r = run(["policy", "test", "ulp", "comm", "x"])
+        ok(r.stdout.startswith("deny, but for the dry run: rule 3"),
+           "policy test of a dry run", r.stdout)
+
+
+def test_completion():
+    for words, offers in [
+            (["st"], ["stats"]), (["po"], ["policy"]), ([""], None),
+            (["policy", "d"], ["del", "default", "dry-run"]),
+            (["policy", "default", ""], ["allow", "deny", "audit"]),
+            (["policy", "dry-run", "o"], ["on", "off"]),
+            (["policy", "add", "d"], ["deny"]),
+            (["policy", "add", "2", "d"], ["deny"]),
+            (["policy", "add", "deny", "u"], ["uid", "ulp"]),
+            (["policy", "add", "deny", "rx", "mode", ""], ["sw", "hw"]),
+            (["policy", "add", "deny", "uid", "roo"], ["root"]),
+            (["policy", "test", "r"], ["rx", "rekey-tx", "rekey-rx"]),
+            (["policy", "test", "rx", "cipher", "aes-g"],
+             ["aes-gcm-128", "aes-gcm-256"]),
+            (["policy", "load", ""], []), (["policy", "load", "x", ""], []),
+            (["policy", "--s"], ["--shutdown"]),
+            (["attempts", "step", "u"], ["ulp"]),
+            (["attempts", "--fo"], ["--follow"]),
+            (["-j", "attempts", "errno", "EPE"], ["EPERM"]),
+            (["--netns", "x", "stats", "version", ""], ["1.2", "1.3"]),
+            (["--netns", ""], []), (["stats", "-c", ""], []),
+            (["stats", "port", "1", "r"], ["rx"]),
+            (["help", "mod"], ["module"]), (["nonsense", ""], []),
+            ([], [])]:
+        r = run(["--complete"] + words, program=REAL)
+        got = r.stdout.split()
+        ok(r.returncode == 0 and not r.stderr and
+           (got == offers if offers is not None else len(got) == 8),
+           f"completion of {words}", r.stdout + r.stderr)
+    script = os.path.join(os.path.dirname(sys.argv[0]),
+                          "../ktlsctl/completion/ktlsctl")
+    r = subprocess.run(
+        ["bash", "-c", """
+. "$1"
+ktlsctl() { "$KTLSCTL" "$@"; }
+COMP_WORDS=(ktlsctl policy dry-run o)
+COMP_CWORD=3
+_ktlsctl
+echo "${COMPREPLY[@]}"
+COMP_WORDS=(ktlsctl policy load /et)
+_ktlsctl
+echo "${COMPREPLY[@]}"
+complete -p ktlsctl""", "bash", script], stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT, text=True,
+        env=dict(os.environ, KTLSCTL=REAL))
+    ok(r.stdout.startswith("on off\n\ncomplete ") and "_ktlsctl" in r.stdout,
+       "the script of bash asks the program", r.stdout)
+
+
 class Spec:
     """The specification: names of attributes, and of the values of enums."""
 
@@ -433,8 +916,14 @@ class Spec:
             attr = self.sets[name].get(key)
             if attr is None:
                 wrong.append(key)
+            elif attr.get("multi-attr"):
+                wrong += sum((self.wrong(attr["nested-attributes"], v)
+                              for v in value), [])
             elif "nested-attributes" in attr:
                 wrong += self.wrong(attr["nested-attributes"], value)
+            elif attr["type"] == "flag":
+                if value is not True:
+                    wrong.append(key)
             elif "enum" in attr:
                 values = value if attr.get("enum-as-flags") else [value]
                 wrong += [v for v in values
@@ -473,7 +962,8 @@ def test_names():
         everything.update(s)
         stream.update(s["tx"])
         stream.update(s["rx"])
-    ok(spec.missing("socket", everything) == ["direction", "filter", "pad"],
+    ok(spec.missing("socket", everything) == ["direction", "filter", "pad",
+                                             "rule"],
        "sockets have all of them", spec.missing("socket", everything))
     ok(not spec.missing("stream", stream), "streams have all of them",
        spec.missing("stream", stream))
@@ -491,6 +981,53 @@ def test_names():
            set(event) == {"name", "time", "msg"},
            f"JSON of {event['name']}", event)
 
+    attempts = json.loads(run(["-j", "attempts"]).stdout)
+    ok(set(attempts) == {"outcomes", "attempts"}, "JSON of attempts",
+       set(attempts))
+    wrong = sum((spec.wrong("attempt", a) for a in attempts["attempts"]), [])
+    ok(not wrong, "attempts have names of the specification", wrong)
+    wrong = sum((spec.wrong("outcome", o) for o in attempts["outcomes"]), [])
+    ok(not wrong, "outcomes have names of the specification", wrong)
+    everything = {}
+    for a in attempts["attempts"]:
+        everything.update(a)
+    ok(spec.missing("attempt", everything) == ["filter", "pad"],
+       "attempts have all of them", spec.missing("attempt", everything))
+    flags = json.loads(run(["-j", "attempts"], "dry-attempts").stdout)
+    ok(flags["attempts"][2]["flags"] == spec.enums["attempt-flags"],
+       "flags of attempts have names", flags["attempts"][2])
+    strange = json.loads(run(["-j", "attempts"], "strange").stdout)
+    ok(strange["attempts"][0]["step"] == 77 and
+       strange["attempts"][0]["action"] == 77 and
+       strange["attempts"][0]["flags"] == [1 << 30],
+       "attempts of a later module are numbers", strange["attempts"][0])
+    for line in run(["-j", "attempts", "-f", "-c", "4"]).stdout.splitlines():
+        event = json.loads(line)
+        ok(event["name"] in spec.operations and
+           not spec.wrong("attempt", event["msg"]) and
+           set(event) == {"name", "time", "msg"},
+           f"JSON of {event['name']}", event)
+
+    with State():
+        run(["policy", "load", "-"], input=(
+            "dry-run on\ndefault deny\naudit ulp\nallow rx version 1.2 "
+            "cipher sm4-gcm mode hw uid 1 cgroup 7 port 1 sport 2 dport 3 "
+            "comm x\ndeny\n"))
+        policy = json.loads(run(["-j", "policy", "show"], "inherited").stdout)
+        everything = {}
+        for rule in policy["rule"]:
+            everything.update(rule)
+        ok(not spec.wrong("policy", policy) and
+           not spec.missing("policy", policy),
+           "the policy has names of the specification, and all", policy)
+        ok(spec.missing("rule", everything) == ["pad"], "rules have all",
+           spec.missing("rule", everything))
+        ok([r["action"] for r in policy["rule"]] ==
+           ["audit", "allow", "deny"], "actions have names", policy)
+        verdict = json.loads(run(["-j", "policy", "test", "ulp"]).stdout)
+        ok(not spec.wrong("question", verdict), "and so has a verdict",
+           verdict)
+
     strange = json.loads(run(["-j", "show", "1001"], "strange").stdout)
     ok(strange["tx"]["mode"] == 77 and strange["tx"]["cipher"] == 999 and
        strange["flags"] == [1 << 30],
@@ -501,6 +1038,10 @@ def test_names():
     ok(all(c in text for c in spec.enums["cipher"]) and
        all(m in text for m in spec.enums["mode"]),
        "help names all ciphers and modes", text)
+    for command in ("attempts", "policy"):
+        text = run(["help", command], program=REAL).stdout
+        ok(all(x in text for x in spec.enums["cipher"] + spec.enums["step"] +
+               spec.enums["action"]), f"help of {command} likewise", text)
 
 
 def test_manual():
@@ -525,13 +1066,22 @@ def test_manual():
     for word in re.findall(r"^  ([a-z]+) ", text.split("FILTER:")[1], re.M):
         ok(f".It Cm {word}" in page("ktlsctl-stats.8"),
            f"manual has the filter {word}")
+    text = run(["help", "attempts"], program=REAL).stdout
+    for word in re.findall(r"^  ([a-z]+) ", text.split("FILTER:")[1], re.M):
+        ok(f".It Cm {word}" in page("ktlsctl-attempts.8"),
+           f"manual of attempts has the filter {word}")
+    text = run(["help", "policy"], program=REAL).stdout
+    for word in re.findall(r"^  ([a-z-]+) ", text.split("Options")[0], re.M):
+        ok(f".It Cm {word}" in page("ktlsctl-policy.8"),
+           f"manual of policy has {word}")
 
 
 def main():
     print("TAP version 13")
     for test in (test_usage, test_help, test_kernel_errors, test_text,
                  test_width, test_watch, test_monitor, test_output,
-                 test_names, test_manual):
+                 test_attempts, test_policy, test_policy_file, test_check,
+                 test_question, test_completion, test_names, test_manual):
         test()
     print(f"1..{count}")
     return 1 if failed else 0

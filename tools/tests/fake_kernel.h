@@ -27,11 +27,29 @@
  *	stray		answers to other requests come in between
  *	incomplete-hooks	a kernel on which hooks could not be armed
  *	lost		events get lost
+ *	stale		the policy is changed by others before each change
+ *	stale-once	or before the first
+ *	unprivileged	the policy is not to be read
+ *	inherited	the policy is that of the initial namespace
+ *	later-rule	the policy has a rule with a condition of a later module
+ *	unenforceable	the policy cannot be enforced
+ *	dry-attempts	attempts were judged by a dry run, and by inheritance
+ *	no-attempts	nothing was attempted
+ *	huge-policy	the policy takes 100 KB
+ *	diag-denied, diag-missing, destroy-unknown, destroy-denied, diag-gone
+ *			what sock_diag may answer
  *	farewell	the module goes while events are read
  *	refuse-netns	no way into other namespaces
  *
  * From the environment, or from here if it is not %NULL.
  */
 extern const char *fake_kernel;
+
+/*
+ * The policy is kept by the process, or in the file that $KTLS_FAKE_STATE names,
+ * where the next process finds it.  This forgets that of the process, and that
+ * events were lost.
+ */
+void fake_kernel_reset(void);
 
 #endif /* FAKE_KERNEL_H */

@@ -10,8 +10,13 @@
 #include <linux/genetlink.h>
 #include <linux/netlink.h>
 
+/* What fits one; a policy of all its rules wants more. */
+#ifndef MESSAGE_ROOM
+#define MESSAGE_ROOM 16384
+#endif
+
 struct message {
-	_Alignas(8) unsigned char data[16384];
+	_Alignas(8) unsigned char data[MESSAGE_ROOM];
 	size_t len;
 	size_t last;	/* where the header of the latest message is */
 	bool headed;	/* there is one, not attributes alone */

@@ -219,6 +219,11 @@ static void test_damaged_messages(void)
 	struct message good, m;
 	struct ktls_module module;
 	struct ktls_totals totals;
+	struct ktls_attempt attempt;
+	struct ktls_outcome outcome;
+	struct ktls_verdict verdict;
+	struct ktls_rule policy_rule;
+	struct ktls_policy policy;
 	struct ktls_socket s;
 	int i, n, dir, refused = 0;
 
@@ -240,6 +245,12 @@ static void test_damaged_messages(void)
 		memcpy(copy, m.data, len);
 		ktls_parse_module(copy, len, &module);
 		ktls_parse_totals(copy, len, &totals);
+		ktls_parse_attempt(copy, len, &attempt);
+		ktls_parse_outcome(copy, len, &outcome);
+		ktls_parse_verdict(copy, len, &verdict);
+		ktls_parse_rule(copy, len, &policy_rule);
+		ktls_parse_policy(copy, len, &policy);
+		free(policy.rules);
 		free(copy);
 	}
 	ok(i == 100000 && refused > 1000 && refused < 100000,
@@ -467,6 +478,43 @@ static void test_table(void)
 	free(text);
 }
 
+/* Damaged lines; the sanitizers are the judges. */
+static void test_words(void)
+{
+	static const char *const good[] = {
+		"deny rx version 1.3 uid 0 port 443 comm \"a \\x1b\\\" b\"",
+		"audit tx mode hw cipher sm4-gcm cgroup 12345678901234567 # so",
+		"allow ulp comm a\"b sport 1 dport 2",
+	};
+	struct ktls_rule r, back;
+	char *words[WORDS_MAX], *line, *text;
+	int i, n, count, understood = 0;
+	struct wrong w;
+	bool same = true;
+
+	srandom(20240301);
+	for (i = 0; i < 100000; i++) {
+		line = strdup(good[i % ARRAY_SIZE(good)]);
+		for (n = i < 3 ? 0 : random() % 4; n > 0; n--)
+			line[random() % strlen(line)] = random() % 255 + 1;
+		count = split_words(line, words, WORDS_MAX, &w);
+		if (count > 0 && parse_rule(count, words, &r, &w)) {
+			understood++;
+			/* What was understood is written and read alike. */
+			text = rule_text(&r);
+			count = split_words(text, words, WORDS_MAX, &w);
+			if (count < 1 || !parse_rule(count, words, &back, &w) ||
+			    memcmp(&r, &back, sizeof(r)))
+				same = false;
+			free(text);
+		}
+		free(line);
+	}
+	ok(understood > 10000 && understood < 100000,
+	   "100000 damaged rules do no harm");
+	ok(same, "those that are rules are written as they are read");
+}
+
 int main(void)
 {
 	tap_begin();
@@ -478,5 +526,6 @@ int main(void)
 	test_numbers();
 	test_values();
 	test_table();
+	test_words();
 	return tap_end();
 }
