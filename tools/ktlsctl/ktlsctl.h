@@ -16,6 +16,7 @@ enum status {
 	STATUS_OK = 0,
 	STATUS_FAILED = 1,
 	STATUS_USAGE = 2,
+	STATUS_FOUND = 3,	/* done, and what was examined is not well */
 };
 
 struct options {
@@ -66,6 +67,8 @@ extern const char stats_details[], show_details[], monitor_details[],
 
 /* Opens the handle in the namespace of --netns; complains if it cannot. */
 enum status open_ktls(struct ktls **ktls);
+/* Goes into the namespace of --netns, to stay; complains if it cannot. */
+enum status enter_netns(void);
 /* Whether the kernel shows other users' sockets of the namespace, too. */
 bool sees_all_sockets(void);
 
@@ -156,6 +159,11 @@ size_t table_print(struct table *table, unsigned int width, size_t max_lines);
 
 /* Columns and rows of the terminal on stdout; 0 if it is none. */
 void terminal_size(unsigned int *columns, unsigned int *rows);
+/*
+ * Prints a line that begins with @label and is no wider than the terminal:
+ * what goes on below stands under its text, @indent columns in.
+ */
+void print_wrapped(const char *label, unsigned int indent, const char *text);
 /* Flushes stdout; complains and returns false if something was not written. */
 bool flush(void);
 

@@ -5,6 +5,7 @@
 #include <limits.h>
 #include <linux/capability.h>
 #include <linux/nsfs.h>
+#include <sched.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/ioctl.h>
@@ -69,6 +70,28 @@ enum status open_ktls(struct ktls **ktls)
 	ktls_close(*ktls);
 	*ktls = NULL;
 	return status;
+}
+
+enum status enter_netns(void)
+{
+	enum status status;
+	int netns, err;
+
+	if (!opt.netns)
+		return STATUS_OK;
+	status = open_netns(opt.netns, &netns);
+	if (status)
+		return status;
+	err = setns(netns, CLONE_NEWNET) ? errno : 0;
+	close(netns);
+	if (err == EPERM)
+		return error(STATUS_FAILED,
+			     "--netns: to enter another network namespace takes CAP_SYS_ADMIN; try it as root");
+	if (err)
+		return error(STATUS_FAILED,
+			     "--netns: could not enter the network namespace: %s",
+			     strerror(err));
+	return STATUS_OK;
 }
 
 /*

@@ -32,6 +32,30 @@ void terminal_size(unsigned int *columns, unsigned int *rows)
 		*columns = value;
 }
 
+void print_wrapped(const char *label, unsigned int indent, const char *text)
+{
+	unsigned int width, height, column = indent;
+	size_t len;
+
+	terminal_size(&width, &height);
+	printf("%-*s", (int)indent, label);
+	while (*text) {
+		len = strcspn(text, " ");
+		if (column > indent && width && column + 1 + len > width) {
+			printf("\n%*s", (int)indent, "");
+			column = indent;
+		} else if (column > indent) {
+			putchar(' ');
+			column++;
+		}
+		printf("%.*s", (int)len, text);
+		column += len;
+		text += len;
+		text += *text == ' ';
+	}
+	putchar('\n');
+}
+
 bool flush(void)
 {
 	if (!fflush(stdout) && !ferror(stdout))
