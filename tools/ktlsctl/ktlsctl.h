@@ -27,6 +27,12 @@ struct options {
 	double watch;		/* seconds between two blocks, 0 for one block */
 	unsigned long count;	/* events, 0 for no end */
 	const char *netns;
+	const char *sni;
+	const char *alpn;
+	const char *ca;		/* file of certificates to trust */
+	double timeout;		/* seconds, 0: the default */
+	bool ipv4;
+	bool ipv6;
 };
 
 extern struct options opt;
@@ -60,8 +66,9 @@ enum status run_stats(int argc, char **argv);
 enum status run_show(int argc, char **argv);
 enum status run_monitor(int argc, char **argv);
 enum status run_module(int argc, char **argv);
+enum status run_probe(int argc, char **argv);
 extern const char stats_details[], show_details[], monitor_details[],
-	   module_details[];
+	   module_details[], probe_details[];
 
 /* netns.c */
 
