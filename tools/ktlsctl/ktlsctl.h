@@ -67,8 +67,9 @@ enum status run_show(int argc, char **argv);
 enum status run_monitor(int argc, char **argv);
 enum status run_module(int argc, char **argv);
 enum status run_probe(int argc, char **argv);
+enum status run_doctor(int argc, char **argv);
 extern const char stats_details[], show_details[], monitor_details[],
-	   module_details[], probe_details[];
+	   module_details[], probe_details[], doctor_details[];
 
 /* netns.c */
 
