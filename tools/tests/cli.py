@@ -128,7 +128,8 @@ def test_help():
     words = [line.split()[0] for line in
              run([], program=REAL).stdout.split("Commands\n")[1]
              .split("\n\n")[0].splitlines()]
-    ok(words == ["stats", "show", "monitor", "module", "version", "help"],
+    ok(words == ["stats", "show", "monitor", "module", "probe", "doctor",
+                  "version", "help"],
        "help lists the commands", words)
     for word in words:
         a = run(["help", word], program=REAL)
