@@ -273,7 +273,10 @@ static void check_boot(struct checklist *list)
 	}
 	add_item(list, "module", "at boot", STATE_PROBLEM,
 		 "no file of modules-load.d loads tls.ko; after a boot it is missing until a process with CAP_NET_ADMIN wants it");
-	add_fix(list, "type: echo tls >/etc/modules-load.d/tls.conf");
+	/* Without systemd, the directory may be missing. */
+	add_fix(list, "type: %s", access(load_directories[0], F_OK) ?
+		"echo tls >>/etc/modules" :
+		"echo tls >/etc/modules-load.d/tls.conf");
 }
 
 static void check_ktls_module(struct checklist *list)

@@ -126,8 +126,8 @@ static void print_text(const struct checklist *list)
 		if (len > indent)
 			indent = len;
 	}
-	/* An unusual name may stick out. */
-	indent = 2 + 8 + (indent > 16 ? 16 : indent) + 1;
+	/* An unusual name, as of a server, may stick out. */
+	indent = 2 + 8 + (indent > 18 ? 18 : indent) + 1;
 	for (i = 0; i < list->count; i++) {
 		const struct item *item = &list->list[i];
 

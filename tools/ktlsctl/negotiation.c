@@ -159,14 +159,14 @@ static void explain_failure(const char *where, int ssl_error, int err,
 		return;
 	}
 	if (has_reason(errors, count, SSL_R_UNSUPPORTED_PROTOCOL)) {
-		n->refused = true;
+		n->disliked = true;
 		snprintf(n->failure, sizeof(n->failure),
 			 "%s wants a version of TLS that this host's OpenSSL does not take",
 			 where);
 		return;
 	}
 	if (has_reason(errors, count, SSL_R_NO_CIPHERS_AVAILABLE)) {
-		n->not_asked = true;
+		n->disliked = true;
 		snprintf(n->failure, sizeof(n->failure),
 			 "this host's OpenSSL has no such cipher, or its configuration forbids it");
 		return;
@@ -187,6 +187,8 @@ static void explain_failure(const char *where, int ssl_error, int err,
 			 strerror(err));
 		return;
 	}
+	/* As a weak key, or a signature that is out of use. */
+	n->disliked = true;
 	reason = count ? ERR_reason_error_string(errors[0]) : NULL;
 	snprintf(n->failure, sizeof(n->failure),
 		 "the handshake with %s failed: %s", where,
@@ -332,7 +334,7 @@ void negotiate(const struct question *q, const struct suite *suite,
 	ERR_clear_error();
 	ssl = new_client(q, suite, anything, fd, n);
 	if (!ssl) {
-		n->not_asked = true;
+		n->disliked = true;
 		openssl_error(n->failure, sizeof(n->failure));
 		goto out;
 	}

@@ -40,9 +40,8 @@ struct chain {
 
 struct negotiation {
 	bool done;
-	/* Not done because the server did not want to, or libssl would not. */
-	bool refused;
-	bool not_asked;
+	bool refused;		/* not done, as the server did not want to */
+	bool disliked;		/* or as libssl did not, here */
 	char failure[FAILURE_LEN];	/* a line, unless done */
 	uint16_t version;	/* on the wire */
 	uint16_t cipher;	/* enum ktls_cipher, or 0 for another */

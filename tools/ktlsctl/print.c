@@ -34,17 +34,18 @@ void terminal_size(unsigned int *columns, unsigned int *rows)
 
 void print_wrapped(const char *label, unsigned int indent, const char *text)
 {
-	unsigned int width, height, column = indent;
+	unsigned int width, height, column;
+	bool begun = false;
 	size_t len;
 
 	terminal_size(&width, &height);
-	printf("%-*s", (int)indent, label);
-	while (*text) {
+	column = printf("%-*s", (int)indent, label);
+	for (; *text; begun = true) {
 		len = strcspn(text, " ");
-		if (column > indent && width && column + 1 + len > width) {
+		if (begun && width && column + 1 + len > width) {
 			printf("\n%*s", (int)indent, "");
 			column = indent;
-		} else if (column > indent) {
+		} else if (begun) {
 			putchar(' ');
 			column++;
 		}

@@ -412,13 +412,13 @@ static void print_json(const struct probe *p)
 	json_print(o);
 }
 
-/* What libssl asks for by itself; if the server refuses that, all it knows. */
+/* What libssl asks for by itself; if that comes to nothing, all it knows. */
 static enum status ask_first(struct probe *p)
 {
 	negotiate(&p->question, NULL, false, &p->address, &p->first);
 	if (p->first.done)
 		return STATUS_OK;
-	if (!p->first.refused)
+	if (!p->first.refused && !p->first.disliked)
 		return error(STATUS_FAILED, "%s", p->first.failure);
 	memcpy(p->refusal, p->first.failure, sizeof(p->refusal));
 	negotiate(&p->question, NULL, true, &p->address, &p->first);
