@@ -11,10 +11,12 @@
 
 #include "negotiation.h"
 
-void clean_text(char *s)
+void clean_text(char *text)
 {
+	unsigned char *s = (unsigned char *)text;
+
 	for (; *s; s++)
-		if (*s < ' ' || *s == 0x7f)
+		if (*s < ' ' || *s >= 0x7f)
 			*s = '?';
 }
 

@@ -121,7 +121,10 @@ static void find_mapped(struct builds *builds, const struct processes *p)
 	}
 }
 
-/* Those in the places of distributions; by path, as a mapping may not show. */
+/*
+ * Those in the places of distributions.  What stat() says of the device is not
+ * always what maps say.
+ */
 static void find_installed(struct builds *builds)
 {
 	static const char *const patterns[] = {
@@ -140,15 +143,19 @@ static void find_installed(struct builds *builds)
 		for (j = 0; j < found.gl_pathc; j++) {
 			char *path = realpath(found.gl_pathv[j], NULL);
 			struct mapped file = { 0 };
+			struct stat st;
 
 			if (!path)
 				continue;
+			if (!stat(path, &st))
+				file.inode = st.st_ino;
 			snprintf(file.path, sizeof(file.path), "%s", path);
 			free(path);
+			/* A container's may have the same path. */
 			for (k = 0; k < builds->count; k++)
 				if (!strcmp(builds->list[k].file.path,
 					    file.path) &&
-				    !builds->list[k].file.deleted)
+				    builds->list[k].file.inode == file.inode)
 					break;
 			if (k == builds->count &&
 			    builds->count < ARRAY_SIZE(builds->list))

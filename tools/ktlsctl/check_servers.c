@@ -27,12 +27,10 @@ static const struct kind {
 	  "as distributions build it, it does not let OpenSSL have the socket, and so never asks",
 	  NULL },
 	{ "lighttpd", NULL,
-	  "it asks by default; ssl.openssl.ssl-conf-cmd += (\"Options\" => \"KTLS\") makes sure" },
+	  "it does so by default, unless ssl.openssl.ssl-conf-cmd has \"-KTLS\"" },
 	{ "caddy", "the TLS of Go does not know kernel TLS", NULL },
 	{ "traefik", "the TLS of Go does not know kernel TLS", NULL },
 	{ "envoy", "BoringSSL does not know kernel TLS", NULL },
-	{ "hitch", NULL, "Options = KTLS in openssl.cnf" },
-	{ "stunnel4", NULL, "Options = KTLS in openssl.cnf" },
 };
 
 /* The processes of a kind in one network namespace. */
@@ -301,8 +299,9 @@ static void check_tls_stat(struct checklist *list, const char *name,
 			 "%s%s: no connection was ever on kernel TLS, or tls.ko was loaded only now",
 			 path, where);
 	} else {
-		add_item(list, "counters", name, STATE_OK, "%s%s: %s", path,
-			 where, counters);
+		add_item(list, "counters", name, STATE_OK,
+			 "%s%s: %s (what ktlsctl probe and doctor tried before is among them)",
+			 path, where, counters);
 	}
 }
 

@@ -179,10 +179,14 @@ int connect_endpoint(const struct endpoint *e, int family,
 	}
 	for (ai = list; ai && fd < 0; ai = ai->ai_next) {
 		struct address a = { .len = ai->ai_addrlen };
+		uint64_t until = deadline, now = monotonic_ns();
 
+		/* One that never answers is not to cost the others their time. */
+		if (ai->ai_next && deadline > now)
+			until = now + (deadline - now) / 2;
 		memcpy(&a.addr, ai->ai_addr, ai->ai_addrlen);
 		set_text(&a);
-		fd = connect_to(&a, deadline, why, size);
+		fd = connect_to(&a, until, why, size);
 		if (fd >= 0)
 			*address = a;
 	}

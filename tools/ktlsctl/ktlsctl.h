@@ -130,6 +130,8 @@ const char *format_cipher(char buffer[NUMBER_LEN], uint16_t cipher);
 const char *format_mode(char buffer[NUMBER_LEN], uint32_t mode);
 /* Nanoseconds since the epoch as local date and time. */
 const char *format_time(char buffer[TIME_LEN], uint64_t ns);
+/* The same from seconds, also of times that nanoseconds do not reach. */
+const char *format_seconds(char buffer[TIME_LEN], int64_t seconds);
 /* How long, in its two greatest units: 3m04s. */
 const char *format_duration(char buffer[NUMBER_LEN], uint64_t ns);
 uint64_t now_ns(void);

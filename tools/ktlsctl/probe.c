@@ -170,8 +170,8 @@ static void print_chain(const struct chain *chain)
 		field(label, "%s", c->subject);
 		field("  issuer", "%s", c->issuer);
 		field("  valid", "%s to %s%s",
-		      format_time(from, c->not_before * 1000000000),
-		      format_time(to, c->not_after * 1000000000),
+		      format_seconds(from, c->not_before),
+		      format_seconds(to, c->not_after),
 		      c->not_after < (int64_t)now ? ": expired" :
 		      c->not_before > (int64_t)now ? ": not yet" : "");
 	}

@@ -132,6 +132,7 @@ def make_certificates():
             ("good", "/CN=localhost", "DNS:localhost,IP:127.0.0.1,IP:::1", 0, 30),
             ("other", "/CN=other.example", "DNS:other.example", 0, 30),
             ("expired", "/CN=localhost", "DNS:localhost", -30, 1),
+            ("far", "/CN=localhost", "DNS:localhost", 0, 2900000),
             ("rude", "/CN=a\033[2Jb", "DNS:localhost", 0, 30)):
         openssl("req", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256",
                 "-nodes", "-keyout", f"{name}.key", "-out", f"{name}.csr",
@@ -460,6 +461,11 @@ def test_certificates():
            c["chain"][0]["issuer"], "a self-signed certificate", c)
         j = probe(f"localhost:{port}")[1]
         ok("RSA" in j["each"][0].get("suite", ""), "with RSA", j["each"][0])
+    with server(cert="far") as port:
+        r = run(["probe", f"localhost:{port}"])
+        ok(r.returncode in (0, 3) and re.search(r"valid .* to 99\d\d-",
+                                                r.stdout),
+           "a certificate for thousands of years", r.stdout + r.stderr)
     with server(cert="rude") as port:
         r = run(["probe", f"localhost:{port}"])
         ok("\033" not in r.stdout and "CN = a" in r.stdout,
