@@ -355,7 +355,7 @@ static bool step(SSL *ssl, bool *done)
 }
 
 static bool shake_hands(SSL *client, SSL *server, const int ends[2],
-			char *failure, size_t size)
+			struct library_trial *trial)
 {
 	uint64_t deadline = monotonic_ns() + HANDSHAKE_NS;
 	bool client_done = false, server_done = false;
@@ -367,13 +367,15 @@ static bool shake_hands(SSL *client, SSL *server, const int ends[2],
 	for (;;) {
 		if (!step(client, &client_done) ||
 		    !step(server, &server_done)) {
-			openssl_error(failure, size);
+			openssl_error(trial->failure, sizeof(trial->failure));
 			return false;
 		}
 		if (client_done && server_done)
 			return true;
 		if (monotonic_ns() > deadline) {
-			snprintf(failure, size, "the handshake took too long");
+			trial->untried = true;
+			snprintf(trial->failure, sizeof(trial->failure),
+				 "the handshake took too long");
 			return false;
 		}
 		/* Short: each waits for the other, and who is done reads no more. */
@@ -388,6 +390,7 @@ static void try_library(const struct library *l, const struct suite *suite,
 	int ends[2], i;
 
 	if (connect_pair(ends)) {
+		trial->untried = true;
 		snprintf(trial->failure, sizeof(trial->failure),
 			 "could not connect over loopback: %s",
 			 strerror(errno));
@@ -400,8 +403,7 @@ static void try_library(const struct library *l, const struct suite *suite,
 	server = client ? new_end(l, suite, true, ends[1], trial->asked) : NULL;
 	if (!server) {
 		openssl_error(trial->failure, sizeof(trial->failure));
-	} else if (shake_hands(client, server, ends, trial->failure,
-			       sizeof(trial->failure))) {
+	} else if (shake_hands(client, server, ends, trial)) {
 		trial->negotiated = true;
 		trial->taken[KTLS_DIRECTION_TX] =
 			BIO_get_ktls_send(SSL_get_wbio(server));
@@ -464,6 +466,7 @@ void try_capabilities(struct capability all[SUITES])
 		openssl_error(failure, sizeof(failure));
 	for (i = 0; i < SUITES; i++) {
 		try_kernel(&suites[i], all[i].kernel);
+		all[i].library.untried = *failure;
 		if (*failure)
 			memcpy(all[i].library.failure, failure,
 			       sizeof(failure));
@@ -564,6 +567,11 @@ enum answer library_does(const struct suite *suite,
 	if (t->taken[direction])
 		return ANSWER_YES;
 	libssl_version(b);
+	if (t->untried) {
+		snprintf(why, WHY_LEN, "%s could not be tried (%s)", b,
+			 t->failure);
+		return ANSWER_UNKNOWN;
+	}
 	if (!t->negotiated) {
 		snprintf(why, WHY_LEN,
 			 "%s of this host does not negotiate %s under TLS %s (%s)",

@@ -38,7 +38,8 @@ struct kernel_trial {
 /* A handshake of libssl with itself. */
 struct library_trial {
 	bool negotiated;
-	char failure[160];	/* why not */
+	bool untried;		/* there was no handshake to fail */
+	char failure[160];	/* why neither */
 	/* By direction of the server's end: */
 	bool asked[DIRECTIONS];	/* libssl offered the key to the kernel */
 	bool taken[DIRECTIONS];	/* and the kernel has it */

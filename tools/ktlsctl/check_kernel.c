@@ -156,9 +156,9 @@ static void check_config(struct checklist *list, const struct findings *f,
 	char path[256], *text;
 	char value;
 
-	if (f->has_tls) {
-		add_item(list, "kernel", "tls", STATE_OK,
-			 "has TLS (/proc/sys/net/ipv4/tcp_available_ulp)");
+	if (f->has_tls == ANSWER_YES) {
+		add_item(list, "kernel", "tls", STATE_OK, "has TLS (%s)",
+			 f->has_tls_from);
 		return;
 	}
 	if (find_tls_module(release, "modules.dep", path, sizeof(path))) {
@@ -179,21 +179,21 @@ static void check_config(struct checklist *list, const struct findings *f,
 			return;
 		}
 		add_item(list, "kernel", "tls", STATE_PROBLEM,
-			 "%s has CONFIG_TLS=%c, but tcp_available_ulp and modules.dep have no tls",
-			 path, value);
+			 "%s has CONFIG_TLS=%c, but there is no TLS now (%s), and none in modules.dep",
+			 path, value, f->has_tls_from);
 		add_fix(list, "install the modules of this kernel anew; after an upgrade of the kernel: reboot");
 		return;
 	}
-	if (f->ulps) {
+	if (f->has_tls == ANSWER_NO) {
 		/* Of a built-in TLS the list would tell. */
 		add_item(list, "kernel", "tls", STATE_PROBLEM,
-			 "has no TLS now (tcp_available_ulp), and no module for it is in /lib/modules/%s",
-			 release);
+			 "has no TLS now (%s), and no module for it is in /lib/modules/%s",
+			 f->has_tls_from, release);
 		add_fix(list, "install the modules of this kernel, or boot one that has CONFIG_TLS; after an upgrade of the kernel: reboot; in a container, that is for its host to do");
 		return;
 	}
 	add_item(list, "kernel", "tls", STATE_UNKNOWN,
-		 "neither tcp_available_ulp, nor modules.dep, nor %s could be read",
+		 "it could not be tried, and neither tcp_available_ulp, nor modules.dep, nor %s could be read",
 		 path);
 }
 
@@ -240,12 +240,13 @@ static void check_tls_module(struct checklist *list, const struct findings *f,
 	if (builtin) {
 		add_item(list, "module", "tls.ko", STATE_OK,
 			 "built into the kernel (modules.builtin)");
-	} else if (f->has_tls) {
-		add_item(list, "module", "tls.ko", STATE_OK,
-			 "loaded (tcp_available_ulp)");
-	} else if (!f->ulps) {
+	} else if (f->has_tls == ANSWER_YES) {
+		add_item(list, "module", "tls.ko", STATE_OK, "loaded (%s)",
+			 f->has_tls_from);
+	} else if (f->has_tls == ANSWER_UNKNOWN) {
 		add_item(list, "module", "tls.ko", STATE_UNKNOWN,
-			 "/proc/sys/net/ipv4/tcp_available_ulp could not be read");
+			 "it could not be tried, nor could %s be read",
+			 f->has_tls_from);
 	} else if (forbidden != FORBIDDEN_NOT) {
 		add_item(list, "module", "tls.ko", STATE_PROBLEM,
 			 "not loaded, and %s forbids to load it (%s)", path,
@@ -254,10 +255,12 @@ static void check_tls_module(struct checklist *list, const struct findings *f,
 		add_fix(list, "somebody did not want it; to have it all the same, remove that line and type: modprobe tls");
 	} else if (!exists) {
 		add_item(list, "module", "tls.ko", STATE_PROBLEM,
-			 "not loaded (tcp_available_ulp), and there is none to load; see kernel: tls");
+			 "not loaded (%s), and there is none to load; see kernel: tls",
+			 f->has_tls_from);
 	} else {
 		add_item(list, "module", "tls.ko", STATE_PROBLEM,
-			 "not loaded (tcp_available_ulp); servers cannot load it once they gave up CAP_NET_ADMIN, as their workers do");
+			 "not loaded (%s); servers cannot load it once they gave up CAP_NET_ADMIN, as their workers do",
+			 f->has_tls_from);
 		add_fix(list, "type: modprobe tls");
 	}
 }
@@ -337,10 +340,12 @@ void check_modules(struct checklist *list, const struct findings *f)
 
 	if (uname(&uts))
 		return;
-	builtin = f->has_tls && find_tls_module(uts.release, "modules.builtin",
-						path, sizeof(path));
-	exists = f->has_tls || find_tls_module(uts.release, "modules.dep",
-					       path, sizeof(path));
+	builtin = f->has_tls == ANSWER_YES &&
+		  find_tls_module(uts.release, "modules.builtin", path,
+				  sizeof(path));
+	exists = f->has_tls == ANSWER_YES ||
+		 find_tls_module(uts.release, "modules.dep", path,
+				 sizeof(path));
 	check_tls_module(list, f, builtin, exists);
 	if (exists && !builtin)
 		check_boot(list);

@@ -63,10 +63,15 @@ static void check_own(struct checklist *list, const struct findings *f,
 			 b, *own->path ? own->path : "linked in");
 		return;
 	}
+	if (state == STATE_UNKNOWN) {
+		add_item(list, "library", "libssl", state, "%s (%s)", first,
+			 *own->path ? own->path : "linked in");
+		return;
+	}
 	add_item(list, "library", "libssl", state,
 		 "%s (%s) does not offer the kernel all its keys; it lacks %s (tried): %s",
 		 b, *own->path ? own->path : "linked in", what, first);
-	if (state == STATE_PROBLEM && OpenSSL_version_num() < 0x30200000)
+	if (OpenSSL_version_num() < 0x30200000)
 		add_fix(list, "sending works with OpenSSL 3.0 and 3.1; to receive TLS 1.3 as well takes Debian 13 or OpenSSL 3.2");
 }
 

@@ -218,19 +218,37 @@ static void check_protocol(struct checklist *list, const struct findings *f,
 	free_negotiation(&n);
 }
 
+/* The list is there in the initial network namespace only. */
+static void find_tls(struct findings *f)
+{
+	const struct kernel_trial *t = &f->capabilities[0].kernel[0];
+	char *ulps;
+
+	if (t->step == STEP_KEY || (t->step == STEP_ULP && t->error == ENOENT)) {
+		f->has_tls = t->step == STEP_KEY ? ANSWER_YES : ANSWER_NO;
+		f->has_tls_from = t->step == STEP_KEY ?
+				  "a socket took TCP_ULP" : "TCP_ULP: ENOENT";
+		return;
+	}
+	f->has_tls_from = "/proc/sys/net/ipv4/tcp_available_ulp";
+	ulps = read_text(f->has_tls_from);
+	f->has_tls = !ulps ? ANSWER_UNKNOWN :
+		     has_word(ulps, "tls") ? ANSWER_YES : ANSWER_NO;
+	free(ulps);
+}
+
 static enum status examine(const struct question *q, struct checklist *list)
 {
 	struct findings f = { 0 };
 	enum status status;
 
-	f.ulps = read_text("/proc/sys/net/ipv4/tcp_available_ulp");
-	f.has_tls = f.ulps && has_word(f.ulps, "tls");
 	f.tls_stat = read_text("/proc/net/tls_stat");
 	f.tls_stat_error = f.tls_stat ? 0 : errno;
 	status = read_processes(&f.processes);
 	if (!status) {
 		/* The trials count in tls_stat. */
 		try_capabilities(f.capabilities);
+		find_tls(&f);
 		check_kernel(list, &f);
 		check_modules(list, &f);
 		check_crypto(list, &f);
@@ -242,7 +260,6 @@ static enum status examine(const struct question *q, struct checklist *list)
 	}
 	free_processes(&f.processes);
 	free(f.tls_stat);
-	free(f.ulps);
 	return status;
 }
 

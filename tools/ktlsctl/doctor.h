@@ -24,8 +24,8 @@ void add_fix(struct checklist *list, const char *fix, ...);
 
 /* What several of them look at; all of it was read before anything is tried. */
 struct findings {
-	char *ulps;		/* tcp_available_ulp, or %NULL */
-	bool has_tls;		/* there is a TLS to attach now */
+	enum answer has_tls;	/* is there a TLS to attach now? */
+	const char *has_tls_from;	/* who says so */
 	char *tls_stat;		/* of this namespace, or %NULL */
 	int tls_stat_error;
 	struct processes processes;
