@@ -150,6 +150,10 @@ check "the certificate is trusted, and of the right name" \
 	 j['default']['certificates']['name-matches']"
 
 # ... is what happens.
+check "probe saw the server's end on kernel TLS as foretold" "
+	all(j['default']['server-end'][d] ==
+	    ('sw' if j['default'][d]['qualifies'] == 'yes' else 'none')
+	    for d in ('tx', 'rx'))"
 for version in 1.2 1.3; do
 	fetch $version
 	out="[$foretold, $(cat "$work/seen")]"
@@ -179,6 +183,8 @@ check "doctor: counters" "item('counters', 'tls_stat', 'ok', 'TlsTxSw [1-9]')"
 check "doctor: handshake" "item('protocol', 'localhost:8443',
 	'problem' if items['library', 'libssl']['state'] == 'problem'
 	else 'ok', 'TLS')"
+check "doctor: saw the server's end on kernel TLS" \
+	"item('protocol', \"server's end\", 'ok', 'TX sw, RX (sw|none)')"
 check "doctor: nothing else is a problem" \
 	"{i['area'] for i in j['items'] if i['state'] == 'problem'} <=
 	 {'library', 'protocol', 'kernel'}"
@@ -187,6 +193,19 @@ print(3 if json.loads(sys.argv[1])['problem'] else 0)" "$out")
 ktlsctl doctor localhost:8443 >/dev/null
 [ $? = "$want" ]
 tap $? "doctor: exit status $want"
+
+# A server that does not ask.
+openssl s_server -accept 127.0.0.1:9443 -cert "$work/cert.pem" \
+	-key "$work/key.pem" -quiet >/dev/null 2>&1 < <(sleep 60) &
+deaf=$!
+sleep 2
+doctor localhost:9443
+check "doctor: saw the server's end in user space" \
+	"item('protocol', \"server's end\", 'problem', 'did not ask')"
+out=$(ktlsctl -j probe localhost:9443)
+check "probe: saw it, too" \
+	"j['default']['server-end'] == {'tx': 'none', 'rx': 'none'}"
+kill $deaf
 
 # Servers in another namespace have counters of their own.
 stop_nginx $nginx

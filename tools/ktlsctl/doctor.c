@@ -174,6 +174,31 @@ static void print_json(const struct checklist *list)
 	json_print(o);
 }
 
+/* Whether a server of this host did what it could. */
+static void check_end(struct checklist *list, const struct server_end *end)
+{
+	char tx[NUMBER_LEN], rx[NUMBER_LEN];
+
+	switch (end->state) {
+	case END_ELSEWHERE:
+		return;
+	case END_HIDDEN:
+		add_item(list, "protocol", "server's end", STATE_UNKNOWN,
+			 "it is on this host; whether it was on kernel TLS, root can see with ktls.ko");
+		return;
+	case END_IN_USER_SPACE:
+		add_item(list, "protocol", "server's end", STATE_PROBLEM,
+			 "of this very connection, it was not on kernel TLS in this network namespace (ktls.ko): the server did not ask for it, or runs in another namespace");
+		add_fix(list, "tell the server to ask for it, as nginx with: ssl_conf_command Options KTLS; or all that read openssl.cnf with: Options = KTLS");
+		return;
+	case END_IN_KERNEL:
+		add_item(list, "protocol", "server's end", STATE_OK,
+			 "of this very connection, it was on kernel TLS: TX %s, RX %s (ktls.ko)",
+			 format_mode(tx, end->mode[KTLS_DIRECTION_TX]),
+			 format_mode(rx, end->mode[KTLS_DIRECTION_RX]));
+	}
+}
+
 /* The one item that only a server can tell. */
 static void check_protocol(struct checklist *list, const struct findings *f,
 			   const struct question *q)
@@ -199,11 +224,14 @@ static void check_protocol(struct checklist *list, const struct findings *f,
 	}
 	t = judge(&n, f->capabilities, KTLS_DIRECTION_TX, tx);
 	r = judge(&n, f->capabilities, KTLS_DIRECTION_RX, rx);
-	if (t == ANSWER_YES && r == ANSWER_YES)
+	if (t == ANSWER_YES && r == ANSWER_YES) {
 		add_item(list, "protocol", name, STATE_OK,
 			 "%s with %s qualifies for kernel TLS in both directions on this host",
 			 n.version_name, n.suite);
-	else if (!strcmp(tx, rx))
+		check_end(list, &n.end);
+		goto out;
+	}
+	if (!strcmp(tx, rx))
 		add_item(list, "protocol", name, STATE_PROBLEM,
 			 "%s with %s does not qualify: %s", n.version_name,
 			 n.suite, tx);
@@ -212,9 +240,10 @@ static void check_protocol(struct checklist *list, const struct findings *f,
 			 "%s with %s: TX %s%s%s, RX %s%s%s", n.version_name,
 			 n.suite, answer_name(t), *tx ? ": " : "", tx,
 			 answer_name(r), *rx ? ": " : "", rx);
-	if (t != ANSWER_YES || r != ANSWER_YES)
-		add_fix(list, "to see what else it takes, type: ktlsctl probe %s",
-			name);
+	add_fix(list, "to see what else it takes, type: ktlsctl probe %s", name);
+	if (t == ANSWER_YES || r == ANSWER_YES)
+		check_end(list, &n.end);
+out:
 	free_negotiation(&n);
 }
 

@@ -348,6 +348,7 @@ void negotiate(const struct question *q, const struct suite *suite,
 			until = deadline;
 		if (n->version == TLS1_3_VERSION)
 			wait_for_tickets(ssl, n, until);
+		find_server_end(fd, &n->end);
 		read_chain(ssl, *q->sni ? q->sni : q->endpoint.host, &n->chain);
 	}
 	SSL_shutdown(ssl);

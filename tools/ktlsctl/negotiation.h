@@ -38,6 +38,20 @@ struct chain {
 	bool name_matches;
 };
 
+/* The server's end of the connection. */
+struct server_end {
+	enum {
+		END_ELSEWHERE,		/* another host has it */
+		END_HIDDEN,		/* no ktls.ko to ask, or no right to */
+		END_IN_USER_SPACE,	/* no kTLS socket of this namespace */
+		END_IN_KERNEL,
+	} state;
+	uint32_t mode[DIRECTIONS];	/* enum ktls_mode */
+};
+
+/* Looks for it with the module, while @fd is connected. */
+void find_server_end(int fd, struct server_end *end);
+
 struct negotiation {
 	bool done;
 	bool refused;		/* not done, as the server did not want to */
@@ -53,6 +67,7 @@ struct negotiation {
 	unsigned int tickets;	/* for resumption */
 	unsigned long ticket_seconds;	/* how long they are good for */
 	struct chain chain;
+	struct server_end end;
 };
 
 /*

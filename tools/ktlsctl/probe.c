@@ -133,6 +133,7 @@ static void print_judgement(const char *label, const struct judgement *j,
 static void print_first(const struct probe *p)
 {
 	const struct negotiation *n = &p->first;
+	char tx[NUMBER_LEN], rx[NUMBER_LEN];
 
 	printf(*p->refusal ? "Handshake with all that OpenSSL knows\n" :
 			     "Default handshake\n");
@@ -154,6 +155,20 @@ static void print_first(const struct probe *p)
 		field("tickets", "%u", n->tickets);
 	print_judgement("TX", &p->first_judgement, KTLS_DIRECTION_TX);
 	print_judgement("RX", &p->first_judgement, KTLS_DIRECTION_RX);
+	switch (n->end.state) {
+	case END_ELSEWHERE:
+		break;
+	case END_HIDDEN:
+		field("server's end", "on this host; whether it was on kernel TLS, root can see with ktls.ko");
+		break;
+	case END_IN_USER_SPACE:
+		field("server's end", "not on kernel TLS in this network namespace (ktls.ko): the server did not ask for it, or runs in another namespace");
+		break;
+	case END_IN_KERNEL:
+		field("server's end", "on kernel TLS: TX %s, RX %s (ktls.ko)",
+		      format_mode(tx, n->end.mode[KTLS_DIRECTION_TX]),
+		      format_mode(rx, n->end.mode[KTLS_DIRECTION_RX]));
+	}
 }
 
 static void print_chain(const struct chain *chain)
@@ -286,8 +301,9 @@ static void print_text(const struct probe *p)
 		 "in neither direction");
 	putchar('\n');
 	print_wrapped("", 0, text);
-	if (a[KTLS_DIRECTION_TX] == ANSWER_YES ||
-	    a[KTLS_DIRECTION_RX] == ANSWER_YES)
+	if (p->first.end.state <= END_HIDDEN &&
+	    (a[KTLS_DIRECTION_TX] == ANSWER_YES ||
+	     a[KTLS_DIRECTION_RX] == ANSWER_YES))
 		print_wrapped("", 0,
 			      "Whether the server asks for it is seen where it runs: ktlsctl stats");
 }
@@ -347,6 +363,8 @@ static struct json_object *json_first(const struct probe *p)
 {
 	const struct negotiation *n = &p->first;
 	struct json_object *o = json_object_new_object();
+	char b[NUMBER_LEN];
+	int i;
 
 	if (*p->refusal)
 		add_string(o, "default-refused", p->refusal);
@@ -367,6 +385,14 @@ static struct json_object *json_first(const struct probe *p)
 		json_add_number(o, "ticket-seconds", n->ticket_seconds);
 	add_judgement(o, &p->first_judgement);
 	json_object_object_add(o, "certificates", json_chain(&n->chain));
+	if (n->end.state >= END_IN_USER_SPACE) {
+		struct json_object *end = json_object_new_object();
+
+		for (i = 0; i < DIRECTIONS; i++)
+			add_string(end, ktls_direction_name(i),
+				   format_mode(b, n->end.mode[i]));
+		json_object_object_add(o, "server-end", end);
+	}
 	return o;
 }
 
