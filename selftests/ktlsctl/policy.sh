@@ -55,7 +55,7 @@ tries()
 	shift
 	want=$(printf '%s\n' "$@")
 	out=$("$here/tries.py" "$uid" 2>&1)
-	[ "$out" = "$want" ]
+	test "$out" = "$want"
 	tap $? "uid $uid: $*"
 }
 
@@ -105,7 +105,7 @@ expect 0 '^deny: rule 1: deny rx$' ktlsctl policy test rx "${key[@]}"
 expect 0 '^audit: rule 2: audit tx$' ktlsctl policy test tx "${key[@]}"
 expect 0 '^allow: no rule' ktlsctl policy test ulp
 out=$(COLUMNS=100 ktlsctl attempts | awk 'length > 100')
-[ -z "$out" ]
+test -z "$out"
 tap $? "attempts: at most 100 columns"
 
 # Only the administrator sees the rules; anybody may ask, and sees their own.
@@ -130,7 +130,7 @@ if mkdir -p /sys/fs/cgroup/ktls-test/below 2>/dev/null &&
 	expect 0 'default deny' ktlsctl policy default deny
 	out=$(sh -c 'echo $$ >/sys/fs/cgroup/ktls-test/below/cgroup.procs
 		exec "$0" 0' "$here/tries.py" 2>&1)
-	[ "$out" = $'ulp ok\ntx ok\nrx ok' ]
+	test "$out" = $'ulp ok\ntx ok\nrx ok'
 	tap $? "below the cgroup that is allowed"
 	tries 0 'ulp ok' 'tx EPERM' 'rx EPERM'
 	expect 0 'allow cgroup /ktls-test$' ktlsctl policy save -
@@ -154,7 +154,7 @@ sleep 2
 tries 0 'ulp ok' 'tx ok' 'rx EPERM'
 wait "$follow"
 out=$(cat "$work/events")
-[ "$(awk '{ print $2 $3 }' <<<"$out" | xargs)" = 'ulpok txok rxEPERM' ]
+test "$(awk '{ print $2 $3 }' <<<"$out" | xargs)" = 'ulpok txok rxEPERM'
 tap $? "attempts --follow"
 
 # What had its keys before keeps them, until it is ended.
@@ -165,7 +165,7 @@ expect 3 '4 open sockets violate the policy' ktlsctl policy check
 expect 0 '2 ended, 2 closed meanwhile, 0 not ended' ktlsctl policy check --shutdown
 out=$(ss -tnH state established | grep -cE "[:]($(cut -d' ' -f2 "$work/pairs" |
 	paste -sd'|'))( |\$)")
-[ "$out" = 0 ]
+test "$out" = 0
 tap $? "none of them is connected any more"
 kill "$pairs"
 wait "$pairs" 2>/dev/null

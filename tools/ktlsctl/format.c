@@ -160,14 +160,14 @@ const char *format_mode(char buffer[NUMBER_LEN], uint32_t mode)
 	return buffer;
 }
 
-const char *format_time(char buffer[TIME_LEN], uint64_t ns)
+const char *format_seconds(char buffer[TIME_LEN], int64_t seconds)
 {
-	time_t seconds = ns / 1000000000;
+	time_t t = seconds;
 	struct tm tm;
 
-	if (!localtime_r(&seconds, &tm) ||
+	if (!localtime_r(&t, &tm) ||
 	    !strftime(buffer, TIME_LEN, "%Y-%m-%d %H:%M:%S", &tm))
-		snprintf(buffer, TIME_LEN, "%" PRIu64 " s", ns / 1000000000);
+		snprintf(buffer, TIME_LEN, "%" PRId64 " s", seconds);
 	return buffer;
 }
 
@@ -215,6 +215,11 @@ const char *format_verdict(char buffer[NUMBER_LEN], int32_t action,
 	else
 		snprintf(buffer, NUMBER_LEN, "%s default", name ?: "?");
 	return buffer;
+}
+
+const char *format_time(char buffer[TIME_LEN], uint64_t ns)
+{
+	return format_seconds(buffer, ns / 1000000000);
 }
 
 const char *format_duration(char buffer[NUMBER_LEN], uint64_t ns)

@@ -26,7 +26,7 @@ enum status {
 	STATUS_OK = 0,
 	STATUS_FAILED = 1,
 	STATUS_USAGE = 2,
-	STATUS_FOUND = 3,
+	STATUS_FOUND = 3,	/* done, and what was examined is not well */
 };
 
 struct options {
@@ -41,6 +41,12 @@ struct options {
 	double watch;		/* seconds between two blocks, 0 for one block */
 	unsigned long count;	/* events or attempts, 0 for no end */
 	const char *netns;
+	const char *sni;
+	const char *alpn;
+	const char *ca;		/* file of certificates to trust */
+	double timeout;		/* seconds, 0: the default */
+	bool ipv4;
+	bool ipv6;
 };
 
 extern struct options opt;
@@ -82,14 +88,17 @@ enum status run_monitor(int argc, char **argv);
 enum status run_module(int argc, char **argv);
 enum status run_attempts(int argc, char **argv);
 enum status run_policy(int argc, char **argv);
+enum status run_probe(int argc, char **argv);
+enum status run_doctor(int argc, char **argv);
 extern const char stats_details[], show_details[], monitor_details[],
-	   module_details[], attempts_details[], policy_details[];
+	   module_details[], attempts_details[], policy_details[],
+	   probe_details[], doctor_details[];
 
 /* netns.c */
 
 /* Opens the handle in the namespace of --netns; complains if it cannot. */
 enum status open_ktls(struct ktls **ktls);
-/* Moves this process into the namespace of --netns; complains if it cannot. */
+/* Goes into the namespace of --netns, to stay; complains if it cannot. */
 enum status enter_netns(void);
 /* A socket to sock_diag there, or a negative errno. */
 int sock_diag_connect(void);
@@ -288,6 +297,8 @@ const char *format_verdict(char buffer[NUMBER_LEN], int32_t action,
 const char *format_user(char buffer[NUMBER_LEN], uint32_t uid);
 /* Nanoseconds since the epoch as local date and time. */
 const char *format_time(char buffer[TIME_LEN], uint64_t ns);
+/* The same from seconds, also of times that nanoseconds do not reach. */
+const char *format_seconds(char buffer[TIME_LEN], int64_t seconds);
 /* How long, in its two greatest units: 3m04s. */
 const char *format_duration(char buffer[NUMBER_LEN], uint64_t ns);
 uint64_t now_ns(void);
@@ -325,6 +336,11 @@ size_t table_print(struct table *table, unsigned int width, size_t max_lines);
 
 /* Columns and rows of the terminal on stdout; 0 if it is none. */
 void terminal_size(unsigned int *columns, unsigned int *rows);
+/*
+ * Prints a line that begins with @label and is no wider than the terminal:
+ * what goes on below stands under its text, @indent columns in.
+ */
+void print_wrapped(const char *label, unsigned int indent, const char *text);
 /* Flushes stdout; complains and returns false if something was not written. */
 bool flush(void);
 

@@ -39,6 +39,12 @@ static const struct command commands[] = {
 	{ "module", "",
 	  "what the module observes on this kernel, and what it lost",
 	  module_details, NULL, "", run_module },
+	{ "probe", "HOST[:PORT]",
+	  "what a TLS server negotiates, and whether that can be on kernel TLS",
+	  probe_details, NULL, "sak46t", run_probe },
+	{ "doctor", "[HOST[:PORT]]",
+	  "what stands between this host and kernel TLS, and what to do",
+	  doctor_details, NULL, "sak46t", run_doctor },
 	{ "version", "",
 	  "versions of this program, its library and the module",
 	  "", NULL, "", run_version },
@@ -68,6 +74,12 @@ static const struct option {
 	{ 'f', 'f', "follow", NULL, false, "attempts as they come" },
 	{ 'K', 0, "check", NULL, false, "load: only say what is wrong with the file" },
 	{ 'S', 0, "shutdown", NULL, false, "check: end the sockets that violate the policy" },
+	{ 's', 0, "sni", "NAME", false, "name to ask for (default: HOST; \"\" for none)" },
+	{ 'a', 0, "alpn", "LIST", false, "protocols to offer: h2,http/1.1" },
+	{ 'k', 0, "ca", "FILE", false, "trust these certificates, not the system's" },
+	{ 't', 0, "timeout", "SECONDS", false, "for each connection, 0.1 to 86400 (default: 10)" },
+	{ '4', '4', "ipv4", NULL, false, "over IPv4 only" },
+	{ '6', '6', "ipv6", NULL, false, "over IPv6 only" },
 };
 
 enum status error(enum status status, const char *format, ...)
@@ -324,6 +336,27 @@ static enum status use_option(struct line *l, const struct option *o,
 				     "--count takes a number from 1 on, not \"%s\"",
 				     arg);
 		opt.count = value;
+		break;
+	case 's':
+		opt.sni = arg;
+		break;
+	case 'a':
+		opt.alpn = arg;
+		break;
+	case 'k':
+		opt.ca = arg;
+		break;
+	case 't':
+		if (!parse_seconds(arg, &opt.timeout))
+			return error(STATUS_USAGE,
+				     "--timeout takes seconds from 0.1 to 86400, not \"%s\"",
+				     arg);
+		break;
+	case '4':
+		opt.ipv4 = true;
+		break;
+	case '6':
+		opt.ipv6 = true;
 		break;
 	}
 	return STATUS_OK;

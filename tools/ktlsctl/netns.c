@@ -86,11 +86,13 @@ enum status enter_netns(void)
 		return status;
 	err = setns(netns, CLONE_NEWNET) ? errno : 0;
 	close(netns);
+	if (err == EPERM)
+		return error(STATUS_FAILED,
+			     "--netns: to enter another network namespace takes CAP_SYS_ADMIN; try it as root");
 	if (err)
 		return error(STATUS_FAILED,
-			     "could not enter the network namespace: %s%s",
-			     strerror(err), err == EPERM ?
-			     "; this takes CAP_SYS_ADMIN, run it as root" : "");
+			     "--netns: could not enter the network namespace: %s",
+			     strerror(err));
 	return STATUS_OK;
 }
 

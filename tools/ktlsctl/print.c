@@ -33,6 +33,31 @@ void terminal_size(unsigned int *columns, unsigned int *rows)
 		*columns = value;
 }
 
+void print_wrapped(const char *label, unsigned int indent, const char *text)
+{
+	unsigned int width, height, column;
+	bool begun = false;
+	size_t len;
+
+	terminal_size(&width, &height);
+	column = printf("%-*s", (int)indent, label);
+	for (; *text; begun = true) {
+		len = strcspn(text, " ");
+		if (begun && width && column + 1 + len > width) {
+			printf("\n%*s", (int)indent, "");
+			column = indent;
+		} else if (begun) {
+			putchar(' ');
+			column++;
+		}
+		printf("%.*s", (int)len, text);
+		column += len;
+		text += len;
+		text += *text == ' ';
+	}
+	putchar('\n');
+}
+
 bool flush(void)
 {
 	if (!fflush(stdout) && !ferror(stdout))

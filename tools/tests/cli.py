@@ -181,7 +181,7 @@ def test_help():
              run([], program=REAL).stdout.split("Commands\n")[1]
              .split("\n\n")[0].splitlines()]
     ok(words == ["stats", "show", "monitor", "attempts", "policy", "module",
-                 "version", "help"],
+                 "probe", "doctor", "version", "help"],
        "help lists the commands", words)
     for word in words:
         a = run(["help", word], program=REAL)
@@ -872,7 +872,7 @@ def test_completion():
         r = run(["--complete"] + words, program=REAL)
         got = r.stdout.split()
         ok(r.returncode == 0 and not r.stderr and
-           (got == offers if offers is not None else len(got) == 8),
+           (got == offers if offers is not None else len(got) == 10),
            f"completion of {words}", r.stdout + r.stderr)
     script = os.path.join(os.path.dirname(sys.argv[0]),
                           "../ktlsctl/completion/ktlsctl")

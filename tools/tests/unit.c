@@ -8,7 +8,8 @@
 #include <string.h>
 #include <sys/socket.h>
 
-#include "../ktlsctl/ktlsctl.h"
+#include "../ktlsctl/endpoint.h"
+#include "../ktlsctl/host.h"
 #include "internal.h"
 #include "message.h"
 #include "tap.h"
@@ -515,6 +516,173 @@ static void test_words(void)
 	ok(same, "those that are rules are written as they are read");
 }
 
+static void test_endpoint(void)
+{
+	static const struct {
+		const char *text;
+		const char *host;	/* %NULL: it is none */
+		unsigned int port;
+		bool is_address;
+	} cases[] = {
+		{ "example.org", "example.org", 443, false },
+		{ "example.org:8443", "example.org", 8443, false },
+		{ "192.0.2.1", "192.0.2.1", 443, true },
+		{ "192.0.2.1:1", "192.0.2.1", 1, true },
+		{ "[2001:db8::1]", "2001:db8::1", 443, true },
+		{ "[2001:db8::1]:65535", "2001:db8::1", 65535, true },
+		{ "1.2.3", "1.2.3", 443, false },
+		{ "2001:db8::1", NULL, 0, false },
+		{ "[2001:db8::1", NULL, 0, false },
+		{ "[]", NULL, 0, false },
+		{ "[]:443", NULL, 0, false },
+		{ "[::1]x", NULL, 0, false },
+		{ "[example.org]", NULL, 0, false },
+		{ "", NULL, 0, false },
+		{ ":1", NULL, 0, false },
+		{ "a:", NULL, 0, false },
+		{ "a:0", NULL, 0, false },
+		{ "a:-1", NULL, 0, false },
+		{ "a:65536", NULL, 0, false },
+		{ "a:1:2", NULL, 0, false },
+		{ "https://a", NULL, 0, false },
+		{ "a/b", NULL, 0, false },
+		{ "a b", NULL, 0, false },
+		{ "\xc3\xa9", NULL, 0, false },
+	};
+	struct endpoint e;
+	size_t i;
+
+	for (i = 0; i < ARRAY_SIZE(cases); i++) {
+		enum status status = parse_endpoint(cases[i].text, &e);
+
+		if (!cases[i].host)
+			ok(status == STATUS_USAGE, "\"%s\" is no endpoint",
+			   cases[i].text);
+		else
+			ok(!status && !strcmp(e.host, cases[i].host) &&
+			   e.port == cases[i].port &&
+			   e.is_address == cases[i].is_address,
+			   "\"%s\" is an endpoint", cases[i].text);
+	}
+}
+
+static void test_kernel_version(void)
+{
+	static const struct {
+		const char *text;
+		bool is_debian;
+		unsigned int version[3], fixed;
+	} cases[] = {
+		{ "Linux version 6.1.0-49-amd64 (debian-kernel@lists.debian.org) (gcc-12 (Debian 12.2.0-14+deb12u1) 12.2.0, GNU ld (GNU Binutils for Debian) 2.40) #1 SMP PREEMPT_DYNAMIC Debian 6.1.174-1 (2026-06-08)\n",
+		  true, { 6, 1, 174 }, 192 },
+		{ "Linux version 6.12.117+deb13-amd64 (debian-kernel@lists.debian.org) (x86_64-linux-gnu-gcc-14 (Debian 14.2.0-19) 14.2.0) #1 SMP PREEMPT_DYNAMIC Debian 6.12.117-1 (2026-11-02)\n",
+		  true, { 6, 12, 117 }, 115 },
+		{ "Linux version 6.12.90+bpo-amd64 (debian-kernel@lists.debian.org) (gcc) #1 SMP Debian 6.12.90-1~bpo12+1 (2026-07-01)\n",
+		  true, { 6, 12, 90 }, 115 },
+		{ "Linux version 7.2.13+deb14-amd64 (debian-kernel@lists.debian.org) (gcc) #1 SMP Debian 7.2.13-1 (2026-11-11)\n",
+		  true, { 7, 2, 13 }, 0 },
+		/* One's own, with Debian's compiler. */
+		{ "Linux version 6.1.50 (root@host) (gcc (Debian 12.2.0-14) 12.2.0) #1 SMP Debian 6.1.50\n",
+		  false, { 0 }, 0 },
+		{ "Linux version 6.8.0-45-generic (buildd@lcy02) (gcc) #45-Ubuntu SMP\n",
+		  false, { 0 }, 0 },
+		{ "", false, { 0 }, 0 },
+		{ "(debian-kernel@lists.debian.org) #", false, { 0 }, 0 },
+	};
+	struct kernel k;
+	size_t i;
+
+	for (i = 0; i < ARRAY_SIZE(cases); i++) {
+		parse_proc_version(cases[i].text, &k);
+		ok(k.is_debian == cases[i].is_debian &&
+		   (!k.is_debian || !memcmp(k.debian, cases[i].version,
+					    sizeof(k.debian))) &&
+		   fixed_version(&k) == cases[i].fixed,
+		   "kernel %zu of /proc/version", i);
+	}
+}
+
+static void test_module_files(void)
+{
+	static const char dep[] =
+		"kernel/net/mptcp/mptls.ko: kernel/net/tls/tlsx.ko\n"
+		"kernel/net/rds/rds.ko.xz: kernel/net/tls/tls.ko.xz\n";
+
+	ok(!lists_module_file(dep, "tls") && !lists_module_file("", "tls") &&
+	   lists_module_file(dep, "rds") &&
+	   lists_module_file("kernel/net/tls/tls.ko:\n", "tls") &&
+	   lists_module_file("a.ko:\nkernel/net/tls/tls.ko.zst: b.ko", "tls") &&
+	   lists_module_file("kernel/net/tls/tls.ko\n", "tls"),
+	   "a module in modules.dep");
+	ok(loads_module("# comment\n\n tls\n", "tls") &&
+	   loads_module("loop\ntls", "tls") && !loads_module("#tls\n", "tls") &&
+	   !loads_module("; tls\n", "tls") && !loads_module("tlsx\n", "tls") &&
+	   !loads_module("", "tls"), "a module in modules-load.d");
+	ok(forbids_module("blacklist tls\n", "tls") == FORBIDDEN_BLACKLIST &&
+	   forbids_module("\tblacklist\ttls # why\n", "tls") ==
+	   FORBIDDEN_BLACKLIST &&
+	   forbids_module("install tls /bin/false\n", "tls") ==
+	   FORBIDDEN_INSTALL &&
+	   forbids_module("blacklist tls\ninstall tls /bin/true", "tls") ==
+	   FORBIDDEN_INSTALL && !forbids_module("#blacklist tls\n", "tls") &&
+	   !forbids_module("blacklist tlsx\noptions tls a=1\n", "tls") &&
+	   !forbids_module("install tls\n", "tls"),
+	   "a module in modprobe.d");
+	ok(parse_config("# CONFIG_TLS is not set\n", "CONFIG_TLS") == 0 &&
+	   parse_config("CONFIG_TLS_DEVICE=y\nCONFIG_TLS=m\n", "CONFIG_TLS") ==
+	   'm' && parse_config("CONFIG_TLS_DEVICE=y", "CONFIG_TLS") == 0,
+	   "a kernel's config");
+	ok(has_word("espintcp mptcp tls\n", "tls") &&
+	   has_word("tls", "tls") && !has_word("mptcp tlsx\n", "tls") &&
+	   !has_word("\n", "tls") && !has_word("", "tls"), "a word of a list");
+}
+
+static void test_counters(void)
+{
+	static const char stat[] =
+		"TlsCurrTxSw                     \t0\n"
+		"TlsTxSw                         \t12\n"
+		"TlsDecryptError                 \t18446744073709551615\n";
+	char tiny[8], b[256];
+	uint64_t value;
+
+	ok(parse_counter(stat, "TlsTxSw", &value) && value == 12 &&
+	   parse_counter(stat, "TlsCurrTxSw", &value) && !value &&
+	   parse_counter(stat, "TlsDecryptError", &value) &&
+	   value == UINT64_MAX && !parse_counter(stat, "TlsTx", &value) &&
+	   !parse_counter("", "TlsTxSw", &value), "counters of tls_stat");
+	format_counters(stat, b, sizeof(b));
+	ok(!strcmp(b, "TlsTxSw 12, TlsDecryptError 18446744073709551615"),
+	   "those that are not zero");
+	format_counters("TlsTxSw 0\n", b, sizeof(b));
+	ok(!strcmp(b, "all are zero"), "or none");
+	format_counters(stat, tiny, sizeof(tiny));
+	ok(!strcmp(tiny, "TlsTxSw"), "as many as there is room for");
+}
+
+static void test_maps(void)
+{
+	static const char libc[] =
+		"7f00-7f10 r-xp 00000000 fe:01 1311 /usr/lib/libc.so.6\n"
+		"7f10-7f20 rw-p 00000000 00:00 0 \n"
+		"7f20-7f30 rw-p 00000000 00:00 0    [stack]\n";
+	static const char lib[] =
+		"7f00-7f10 r-xp 00000000 fe:01 1311 /usr/lib/libssl3.so\n"
+		"7f10-7f20 r-xp 00000000 fe:1a 4711   /opt/a b/libssl.so.3\n"
+		"7f20-7f30 r-xp 00000000 fe:01 4712   /usr/lib/libssl.so.1.1";
+	static const char gone[] =
+		"7f10-7f20 r-xp 00000000 00:2a 99 /usr/lib/libssl.so.3 (deleted)\n";
+	struct mapped m;
+
+	ok(!parse_maps(libc, &m) && !parse_maps("", &m) &&
+	   !parse_maps("/libssl.so.3\n", &m), "no libssl in maps");
+	ok(parse_maps(lib, &m) && !strcmp(m.path, "/opt/a b/libssl.so.3") &&
+	   m.major == 0xfe && m.minor == 0x1a && m.inode == 4711 && !m.deleted,
+	   "the first libssl in maps");
+	ok(parse_maps(gone, &m) && !strcmp(m.path, "/usr/lib/libssl.so.3") &&
+	   m.inode == 99 && m.deleted, "one that was replaced");
+}
+
 int main(void)
 {
 	tap_begin();
@@ -527,5 +695,10 @@ int main(void)
 	test_values();
 	test_table();
 	test_words();
+	test_endpoint();
+	test_kernel_version();
+	test_module_files();
+	test_counters();
+	test_maps();
 	return tap_end();
 }

@@ -1,0 +1,216 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* Files of the kernel and of module tools, read. */
+#include <ctype.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "host.h"
+
+/* Maps of a big process have megabytes; nothing here has more. */
+#define TEXT_MAX (64u << 20)
+
+char *read_text(const char *path)
+{
+	size_t len = 0, room = 16384;
+	char *text, *more;
+	ssize_t n;
+	int fd, err;
+
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		return NULL;
+	text = malloc(room + 1);
+	while (text) {
+		n = read(fd, text + len, room - len);
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0) {
+			err = errno;
+			free(text);
+			close(fd);
+			errno = err;
+			return NULL;
+		}
+		if (!n || len + n >= TEXT_MAX)
+			break;
+		len += n;
+		if (len < room)
+			continue;
+		room *= 2;
+		more = realloc(text, room + 1);
+		if (!more)
+			free(text);
+		text = more;
+	}
+	close(fd);
+	if (text)
+		text[len] = '\0';
+	return text;
+}
+
+/* Copies the next line without its newline; false at the end. */
+static bool next_line(const char **text, char *line, size_t size)
+{
+	size_t len, copied;
+
+	if (!**text)
+		return false;
+	len = strcspn(*text, "\n");
+	copied = len < size ? len : size - 1;
+	memcpy(line, *text, copied);
+	line[copied] = '\0';
+	*text += len;
+	if (**text)
+		(*text)++;
+	return true;
+}
+
+bool has_word(const char *text, const char *word)
+{
+	size_t len, wanted = strlen(word);
+
+	while (*text) {
+		text += strspn(text, " \t\n");
+		len = strcspn(text, " \t\n");
+		if (len && len == wanted && !strncmp(text, word, len))
+			return true;
+		text += len;
+	}
+	return false;
+}
+
+/*
+ * "Linux version 6.12.115-amd64 (debian-kernel@lists.debian.org) (gcc ...) #1
+ * SMP PREEMPT_DYNAMIC Debian 6.12.115-1 (2026-10-02)": the release may stand
+ * still while the package goes on, as 6.1.0-49-amd64 does.  A kernel of one's
+ * own has Debian's compiler at most.
+ */
+void parse_proc_version(const char *text, struct kernel *k)
+{
+	const char *s = strchr(text, '#');
+
+	memset(k, 0, sizeof(*k));
+	if (!s || !strstr(text, "(debian-kernel@lists.debian.org)"))
+		return;
+	s = strstr(s, " Debian ");
+	if (s && sscanf(s, " Debian %u.%u.%u", &k->debian[0], &k->debian[1],
+			&k->debian[2]) == 3)
+		k->is_debian = true;
+}
+
+unsigned int fixed_version(const struct kernel *k)
+{
+	if (!k->is_debian)
+		return 0;
+	if (k->debian[0] == 6 && k->debian[1] == 1)
+		return 192;
+	if (k->debian[0] == 6 && k->debian[1] == 12)
+		return 115;
+	return 0;
+}
+
+char parse_config(const char *text, const char *name)
+{
+	size_t len = strlen(name);
+	char line[256];
+
+	while (next_line(&text, line, sizeof(line)))
+		if (!strncmp(line, name, len) && line[len] == '=')
+			return line[len + 1];
+	return 0;
+}
+
+bool lists_module_file(const char *text, const char *module)
+{
+	size_t len = strlen(module);
+	char line[1024], *name;
+
+	while (next_line(&text, line, sizeof(line))) {
+		line[strcspn(line, ":")] = '\0';
+		name = strrchr(line, '/');
+		name = name ? name + 1 : line;
+		/* .ko, .ko.xz, .ko.zst */
+		if (!strncmp(name, module, len) &&
+		    !strncmp(name + len, ".ko", 3))
+			return true;
+	}
+	return false;
+}
+
+/* The words of a line of configuration, without comments. */
+static int split(char *line, const char *words[], int max)
+{
+	char *save, *word;
+	int n = 0;
+
+	if (line[strspn(line, " \t")] == '#' || line[strspn(line, " \t")] == ';')
+		return 0;
+	for (word = strtok_r(line, " \t", &save); word && n < max;
+	     word = strtok_r(NULL, " \t", &save))
+		words[n++] = word;
+	return n;
+}
+
+bool loads_module(const char *text, const char *module)
+{
+	const char *words[1];
+	char line[1024];
+
+	while (next_line(&text, line, sizeof(line)))
+		if (split(line, words, 1) == 1 && !strcmp(words[0], module))
+			return true;
+	return false;
+}
+
+enum forbidden forbids_module(const char *text, const char *module)
+{
+	enum forbidden found = FORBIDDEN_NOT;
+	const char *words[3];
+	char line[1024];
+	int n;
+
+	while (next_line(&text, line, sizeof(line))) {
+		n = split(line, words, 3);
+		if (n == 3 && !strcmp(words[0], "install") &&
+		    !strcmp(words[1], module))
+			return FORBIDDEN_INSTALL;
+		if (n >= 2 && !strcmp(words[0], "blacklist") &&
+		    !strcmp(words[1], module))
+			found = FORBIDDEN_BLACKLIST;
+	}
+	return found;
+}
+
+bool parse_counter(const char *tls_stat, const char *name, uint64_t *value)
+{
+	char line[256], key[128];
+
+	while (next_line(&tls_stat, line, sizeof(line)))
+		if (sscanf(line, "%127s %" SCNu64, key, value) == 2 &&
+		    !strcmp(key, name))
+			return true;
+	return false;
+}
+
+void format_counters(const char *tls_stat, char *buffer, size_t size)
+{
+	char line[256], key[128];
+	size_t len = 0;
+	uint64_t value;
+
+	*buffer = '\0';
+	while (next_line(&tls_stat, line, sizeof(line))) {
+		if (sscanf(line, "%127s %" SCNu64, key, &value) != 2 || !value ||
+		    len >= size)
+			continue;
+		len += snprintf(buffer + len, size - len, "%s%s %" PRIu64,
+				len ? ", " : "", key, value);
+	}
+	if (!len)
+		snprintf(buffer, size, "all are zero");
+}

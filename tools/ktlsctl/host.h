@@ -1,0 +1,112 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* What this host's files say about it. */
+#ifndef HOST_H
+#define HOST_H
+
+#include "ktlsctl.h"
+
+/* A whole file as text, also one of /proc; %NULL and errno if not. */
+char *read_text(const char *path);
+
+/* Is @word one of the words of @text? */
+bool has_word(const char *text, const char *word);
+
+/* /proc/version */
+struct kernel {
+	bool is_debian;		/* its kernel package, not just its compiler */
+	unsigned int debian[3];	/* the package's version: 6, 12, 115 */
+};
+
+void parse_proc_version(const char *text, struct kernel *kernel);
+
+/*
+ * The version of a series that Debian fixed kernel TLS in; 0 if it is not
+ * known for this one.
+ */
+unsigned int fixed_version(const struct kernel *kernel);
+
+/* The value of a setting ("CONFIG_TLS") in a kernel's config, or 0. */
+char parse_config(const char *text, const char *name);
+/* Is the module in modules.dep or modules.builtin? */
+bool lists_module_file(const char *text, const char *module);
+/* Is it named in a file of modules-load.d? */
+bool loads_module(const char *text, const char *module);
+
+enum forbidden {
+	FORBIDDEN_NOT,
+	FORBIDDEN_BLACKLIST,	/* not loaded by the kernel when it wants it */
+	FORBIDDEN_INSTALL,	/* another command is run in its place */
+};
+
+/* What a file of modprobe.d says of it. */
+enum forbidden forbids_module(const char *text, const char *module);
+
+/* A counter of tls_stat; false if it is not there. */
+bool parse_counter(const char *tls_stat, const char *name, uint64_t *value);
+/* Those above zero, as "TlsTxSw 3, TlsRxSw 2"; "all are zero" if none. */
+void format_counters(const char *tls_stat, char *buffer, size_t size);
+
+/* openssl_cnf.c */
+
+/* The options for all programs, as OpenSSL's configuration file has them. */
+struct openssl_cnf {
+	char path[256];
+	char failure[160];	/* why it could not be read, or "" */
+	char section[64];	/* where they are to be, or "" */
+	char options[256];	/* as written there, or "" */
+	bool ktls;
+};
+
+/* @path: the file, or %NULL for the one that OpenSSL takes by itself. */
+void read_openssl_cnf(const char *path, struct openssl_cnf *cnf);
+
+/* devices.c */
+
+enum feature {
+	FEATURE_ABSENT,		/* the device has no such thing */
+	FEATURE_OFF,		/* and may be turned on */
+	FEATURE_ON,
+};
+
+struct device {
+	char name[16];
+	int error;		/* errno: not known */
+	enum feature tx;	/* tls-hw-tx-offload */
+	enum feature rx;
+};
+
+/* Those of this network namespace, to be freed; or %NULL and errno. */
+struct device *read_devices(size_t *count);
+
+/* processes.c */
+
+/* libssl as a process has it mapped. */
+struct mapped {
+	char path[256];		/* in its own mount namespace; "" for none */
+	unsigned int major, minor;
+	uint64_t inode;
+	bool deleted;		/* the file was replaced since */
+};
+
+/* The first libssl.so of /proc/PID/maps. */
+bool parse_maps(const char *text, struct mapped *libssl);
+
+struct process {
+	unsigned int pid;
+	char comm[KTLS_COMM_LEN];
+	uint64_t netns;		/* inode, 0 if not known */
+	bool maps_hidden;
+	struct mapped libssl;
+};
+
+struct processes {
+	struct process *list;
+	size_t count;
+	size_t room;
+};
+
+/* Complains and returns STATUS_FAILED without memory or /proc. */
+enum status read_processes(struct processes *processes);
+void free_processes(struct processes *processes);
+
+#endif /* HOST_H */
