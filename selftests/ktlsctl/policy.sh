@@ -10,6 +10,12 @@ here=$(dirname "$(realpath "$0")")
 nobody=65534
 n=0 failed=0
 
+# The condition, as a command that can be asked for its status.
+holds()
+{
+	[ "$@" ]
+}
+
 tap()
 {
 	n=$((n + 1))
@@ -55,7 +61,7 @@ tries()
 	shift
 	want=$(printf '%s\n' "$@")
 	out=$("$here/tries.py" "$uid" 2>&1)
-	test "$out" = "$want"
+	holds "$out" = "$want"
 	tap $? "uid $uid: $*"
 }
 
@@ -105,7 +111,7 @@ expect 0 '^deny: rule 1: deny rx$' ktlsctl policy test rx "${key[@]}"
 expect 0 '^audit: rule 2: audit tx$' ktlsctl policy test tx "${key[@]}"
 expect 0 '^allow: no rule' ktlsctl policy test ulp
 out=$(COLUMNS=100 ktlsctl attempts | awk 'length > 100')
-test -z "$out"
+holds -z "$out"
 tap $? "attempts: at most 100 columns"
 
 # Only the administrator sees the rules; anybody may ask, and sees their own.
@@ -130,7 +136,7 @@ if mkdir -p /sys/fs/cgroup/ktls-test/below 2>/dev/null &&
 	expect 0 'default deny' ktlsctl policy default deny
 	out=$(sh -c 'echo $$ >/sys/fs/cgroup/ktls-test/below/cgroup.procs
 		exec "$0" 0' "$here/tries.py" 2>&1)
-	test "$out" = $'ulp ok\ntx ok\nrx ok'
+	holds "$out" = $'ulp ok\ntx ok\nrx ok'
 	tap $? "below the cgroup that is allowed"
 	tries 0 'ulp ok' 'tx EPERM' 'rx EPERM'
 	expect 0 'allow cgroup /ktls-test$' ktlsctl policy save -
@@ -154,7 +160,7 @@ sleep 2
 tries 0 'ulp ok' 'tx ok' 'rx EPERM'
 wait "$follow"
 out=$(cat "$work/events")
-test "$(awk '{ print $2 $3 }' <<<"$out" | xargs)" = 'ulpok txok rxEPERM'
+holds "$(awk '{ print $2 $3 }' <<<"$out" | xargs)" = 'ulpok txok rxEPERM'
 tap $? "attempts --follow"
 
 # What had its keys before keeps them, until it is ended.
@@ -165,7 +171,7 @@ expect 3 '4 open sockets violate the policy' ktlsctl policy check
 expect 0 '2 ended, 2 closed meanwhile, 0 not ended' ktlsctl policy check --shutdown
 out=$(ss -tnH state established | grep -cE "[:]($(cut -d' ' -f2 "$work/pairs" |
 	paste -sd'|'))( |\$)")
-test "$out" = 0
+holds "$out" = 0
 tap $? "none of them is connected any more"
 kill "$pairs"
 wait "$pairs" 2>/dev/null
