@@ -20,8 +20,11 @@
 /* A task that has room to send needs only a processor: wait that long for it. */
 #define KTLS_READ_RETRIES	20
 
-/* How long a reader waits for the owner of a socket, jiffies. */
-#define KTLS_READ_PATIENCE	(HZ / 2)
+/* How long a reader waits for the owner of a socket, jiffies; and for one who kept
+ * a reader waiting before.
+ */
+#define KTLS_READ_PATIENCE	HZ
+#define KTLS_READ_IMPATIENCE	(HZ / 20)
 
 /* Open sockets of all namespaces by their TLS context, which every place in
  * tls.ko knows, also the last one of all, where the socket may be gone.
@@ -319,8 +322,8 @@ static int ktls_socket_try_read(struct ktls_socket *ks, struct sock *sk,
 	if (err != -EBUSY)
 		return err;
 
-	/* Whoever kept one reader waiting does not get another. */
-	if (ktls_lock_sock(sk, READ_ONCE(ks->busy) ? 0 : KTLS_READ_PATIENCE)) {
+	if (ktls_lock_sock(sk, READ_ONCE(ks->busy) ? KTLS_READ_IMPATIENCE :
+						     KTLS_READ_PATIENCE)) {
 		err = ktls_socket_read_locked(ks, sk, r);
 		release_sock(sk);
 	}

@@ -109,9 +109,11 @@ static void run_send(struct task *task)
 static void run_flood(struct task *task)
 {
 	static const char block[1 << 16];
+	/* A call must not take as long as a reader waits. */
+	size_t len = slow_kernel() ? 1000 : sizeof(block);
 
 	while (!__atomic_load_n(&task->stop, __ATOMIC_RELAXED) &&
-	       send(task->fd, block, sizeof(block), 0) > 0)
+	       send(task->fd, block, len, 0) > 0)
 		;
 }
 
