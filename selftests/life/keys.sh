@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: GPL-2.0
 #
 # The module's source never mentions key, IV or salt, nor copies what holds
-# them: of the key material's structures it reads rec_seq, a public number.
+# them: of the key material's structures it reads version and cipher, which stand
+# first, and rec_seq, a public number.
 
 cd "$(dirname "$0")/../../kmod" || exit
 status=0
@@ -23,12 +24,15 @@ none()
 }
 
 echo "TAP version 13"
-echo "1..4"
+echo "1..5"
 none 'no member that holds key material' '(->|\.)(iv|key|salt)\>'
-none 'no copy of a request for a key' 'copy_from_sockptr|copy_from_user|memdup_sockptr'
+none 'of a request for a key, only its head is copied' \
+	'copy_from_sockptr|copy_from_user|memdup_sockptr' \
+	'!copy_from_sockptr\(&info, optval, sizeof\(info\)\)\) \{|ktls\.mod\.c:'
+none 'which has no key in it' '[a-z0-9_]+ info(\[.*)?;' 'struct tls_crypto_info info;'
 none 'crypto contexts: only to the type of the cipher, and rec_seq' \
 	'crypto_(send|recv)|tls12_crypto_info' \
-	'cc = tx \? &ctx->crypto_send : &ctx->crypto_recv;|\(const struct tls12_crypto_info_##type \*\)'
+	'cc = tx \? &ctx->crypto_send : &ctx->crypto_recv;|info = tx \? &ctx->crypto_send\.info : &ctx->crypto_recv\.info;|\(const struct tls12_crypto_info_##type \*\)'
 none 'new keys are handed on, not looked at' 'new_crypto_info' \
 	'int tx, struct tls_crypto_info \*new_crypto_info|define TLS_SET_SW_OFFLOAD_ARGS'
 exit $status
