@@ -173,7 +173,8 @@ static void explain_failure(const char *where, int ssl_error, int err,
 	}
 	if (ssl_error == SSL_ERROR_ZERO_RETURN ||
 	    has_reason(errors, count, SSL_R_UNEXPECTED_EOF_WHILE_READING) ||
-	    (ssl_error == SSL_ERROR_SYSCALL && (!err || err == EPIPE))) {
+	    (ssl_error == SSL_ERROR_SYSCALL &&
+	     (!err || err == EPIPE || err == ECONNRESET))) {
 		n->refused = true;
 		snprintf(n->failure, sizeof(n->failure),
 			 "%s closed the connection during the handshake; does it speak TLS?",
@@ -181,7 +182,6 @@ static void explain_failure(const char *where, int ssl_error, int err,
 		return;
 	}
 	if (ssl_error == SSL_ERROR_SYSCALL) {
-		n->refused = err == ECONNRESET;
 		snprintf(n->failure, sizeof(n->failure),
 			 "the handshake with %s failed: %s", where,
 			 strerror(err));

@@ -259,7 +259,7 @@ def test_usage():
 
 
 def test_errors():
-    """What goes wrong is one line, within the time that was given."""
+    """What goes wrong is one line."""
     closed = free_port()
     with talker(b"220 mail ESMTP\r\n") as smtp, talker(None) as silent, \
             talker(b"") as hangup, \
@@ -278,14 +278,11 @@ def test_errors():
             (["localhost", "--ca", "/dev/null"], "no certificates"),
             (["localhost", "--netns", "no-such"], "ip netns list"),
         ]:
-            begin = time.monotonic()
             r = run(["probe", *args])
-            took = time.monotonic() - begin
             ok(r.returncode == 1 and not r.stdout and says in r.stderr and
                r.stderr.count("\n") == 1 and
-               r.stderr.startswith("ktlsctl: ") and
-               (took < 10 or ".invalid" in args[0]),
-               f"error: {' '.join(args)}", (r.returncode, took, r.stderr))
+               r.stderr.startswith("ktlsctl: "),
+               f"error: {' '.join(args)}", (r.returncode, r.stderr))
             code, j = probe(*args)
             ok(code == 1 and says in j.get("error", ""),
                f"error in JSON: {' '.join(args)}", j)
