@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 /* The lock of a socket, for those who must not wait for its owner forever: it may
  * sleep in a page fault, in sendmsg(), for as long as user space likes (FUSE,
- * userfaultfd).
+ * userfaultfd). Nor may they keep it from its owner: who only looks does so in
+ * between, and never owns it.
  */
 
 #include <linux/completion.h>
@@ -81,4 +82,75 @@ bool ktls_lock_sock(struct sock *sk, unsigned long timeout)
 		mutex_acquire(&sk->sk_lock.dep_map, 0, 1, _RET_IP_);
 
 	return owned;
+}
+
+/**
+ * struct ktls_still - somebody who wants to look at a socket that nobody owns
+ * @entry: among those who are told when the owner lets go of it
+ * @sk: the socket
+ * @look: does it
+ * @arg: for it
+ * @done: to wake the task
+ * @looked: it is done; under the lock of the wait queue
+ */
+struct ktls_still {
+	struct wait_queue_entry entry;
+	struct sock *sk;
+	void (*look)(struct sock *sk, void *arg);
+	void *arg;
+	struct completion done;
+	bool looked;
+};
+
+/* release_sock() comes here with the spinlock of the socket. */
+static int ktls_still_now(struct wait_queue_entry *entry, unsigned int mode,
+			  int flags, void *key)
+{
+	struct ktls_still *still;
+
+	still = container_of(entry, struct ktls_still, entry);
+	if (still->looked || sock_owned_by_user_nocheck(still->sk))
+		return 0;
+
+	still->look(still->sk, still->arg);
+	still->looked = true;
+	complete(&still->done);
+
+	return 0;
+}
+
+/**
+ * ktls_look() - look at a socket while nobody owns it
+ * @sk: socket
+ * @timeout: jiffies to wait for its owner, or 0
+ * @look: called once with the socket's spinlock, by whoever lets go of it, maybe
+ *	with interrupts disabled
+ * @arg: for @look
+ *
+ * Return: whether @look was called.
+ */
+bool ktls_look(struct sock *sk, unsigned long timeout,
+	       void (*look)(struct sock *sk, void *arg), void *arg)
+{
+	struct ktls_still still = { .sk = sk, .look = look, .arg = arg };
+
+	init_waitqueue_func_entry(&still.entry, ktls_still_now);
+	init_completion(&still.done);
+
+	spin_lock_bh(&sk->sk_lock.slock);
+	still.looked = !sock_owned_by_user_nocheck(sk);
+	if (still.looked) {
+		look(sk, arg);
+		spin_unlock_bh(&sk->sk_lock.slock);
+		return true;
+	}
+	add_wait_queue(&sk->sk_lock.wq, &still.entry);
+	spin_unlock_bh(&sk->sk_lock.slock);
+
+	if (timeout)
+		wait_for_completion_killable_timeout(&still.done, timeout);
+	/* Until then it may still be looked at. */
+	remove_wait_queue(&sk->sk_lock.wq, &still.entry);
+
+	return still.looked;
 }

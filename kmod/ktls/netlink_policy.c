@@ -65,14 +65,13 @@ static int ktls_fill_rule(struct sk_buff *skb, const struct ktls_rule *rule,
 	return 0;
 }
 
-static int ktls_fill_policy(struct sk_buff *skb, struct ktls_net *kn,
+static int ktls_fill_policy(struct sk_buff *skb, u32 generation,
 			    const struct ktls_policy *policy, bool inherited,
 			    struct user_namespace *user_ns)
 {
 	unsigned int i;
 
-	if (nla_put_u32(skb, KTLS_A_POLICY_GENERATION,
-			READ_ONCE(kn->policy_generation)) ||
+	if (nla_put_u32(skb, KTLS_A_POLICY_GENERATION, generation) ||
 	    nla_put_u8(skb, KTLS_A_POLICY_DEFAULT,
 		       policy ? policy->fallback : KTLS_ACTION_ALLOW) ||
 	    (inherited && nla_put_flag(skb, KTLS_A_POLICY_INHERIT)) ||
@@ -97,6 +96,7 @@ int ktls_nl_policy_get_doit(struct sk_buff *skb, struct genl_info *info)
 	struct ktls_reader reader;
 	struct sk_buff *reply;
 	bool inherited;
+	u32 generation;
 	void *hdr;
 	int err;
 
@@ -112,9 +112,18 @@ int ktls_nl_policy_get_doit(struct sk_buff *skb, struct genl_info *info)
 				KTLS_CMD_POLICY_GET);
 	if (hdr) {
 		rcu_read_lock();
+		/* Before the rules: who changes them is then found out. */
+		generation = smp_load_acquire(&kn->policy_generation);
 		policy = ktls_policy_in_force(kn, &inherited);
-		err = ktls_fill_policy(reply, kn, policy, inherited,
-				       reader.user_ns);
+		if (policy && inherited &&
+		    !netlink_capable(skb, CAP_NET_ADMIN)) {
+			GENL_SET_ERR_MSG(info,
+					 "the policy in force is the host's, and not yours to read");
+			err = -EACCES;
+		} else {
+			err = ktls_fill_policy(reply, generation, policy,
+					       inherited, reader.user_ns);
+		}
 		rcu_read_unlock();
 	}
 	if (err) {

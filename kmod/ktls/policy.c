@@ -345,7 +345,9 @@ int ktls_policy_replace(struct ktls_net *kn, struct ktls_policy *policy,
 		if (policy)
 			policy->admin = admin;
 		rcu_assign_pointer(kn->policy, policy);
-		*next = ++kn->policy_generation;
+		*next = kn->policy_generation + 1;
+		/* Who reads this one finds these rules, or later ones. */
+		smp_store_release(&kn->policy_generation, *next);
 	}
 	mutex_unlock(&ktls_policy_mutex);
 

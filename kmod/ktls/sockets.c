@@ -281,54 +281,53 @@ static void ktls_socket_stop(struct ktls_socket *ks)
 	ks->sk = NULL;
 }
 
-/* Caller has the socket lock, or its spinlock while nobody owns it. Return:
- * -EAGAIN if it is worth while to try again in a moment.
+/**
+ * struct ktls_read - a reader on the way to the counters
+ * @ks: whose they are
+ * @r: where they go
+ * @err: -EBUSY until they are there; -EAGAIN if it is worth while to try again in
+ *	a moment
  */
-static int ktls_socket_read_locked(struct ktls_socket *ks, struct sock *sk,
-				   struct ktls_reading *r)
-{
-	int err = 0;
+struct ktls_read {
+	struct ktls_socket *ks;
+	struct ktls_reading *r;
+	int err;
+};
 
+/* For ktls_look(): interrupts may be off. */
+static void ktls_socket_look(struct sock *sk, void *arg)
+{
+	struct ktls_read *read = arg;
+	struct ktls_socket *ks = read->ks;
+	struct ktls_reading *r = read->r;
+
+	read->err = 0;
 	/* A close that began meanwhile left its mark before it took the lock;
 	 * one that has not begun waits for the lock.
 	 */
-	spin_lock_bh(&ks->lock);
+	spin_lock(&ks->lock);
 	memset(r, 0, sizeof(*r));
 	r->flags = ks->flags;
 	if (ks->sk) {
 		ktls_socket_read_open(ks, sk, r);
 		if (!ktls_wire_tx_known(sk, tls_get_ctx(sk)))
-			err = -EAGAIN;
+			read->err = -EAGAIN;
 	} else {
 		ktls_socket_read_closed(ks, r);
 	}
-	spin_unlock_bh(&ks->lock);
-
-	return err;
+	spin_unlock(&ks->lock);
 }
 
-/* Also -EBUSY if its owner does not let go of it. */
 static int ktls_socket_try_read(struct ktls_socket *ks, struct sock *sk,
 				struct ktls_reading *r)
 {
-	int err = -EBUSY;
+	struct ktls_read read = { .ks = ks, .r = r, .err = -EBUSY };
 
-	local_bh_disable();
-	bh_lock_sock(sk);
-	if (!sock_owned_by_user_nocheck(sk))
-		err = ktls_socket_read_locked(ks, sk, r);
-	bh_unlock_sock(sk);
-	local_bh_enable();
-	if (err != -EBUSY)
-		return err;
+	ktls_look(sk, READ_ONCE(ks->busy) ? KTLS_READ_IMPATIENCE :
+					    KTLS_READ_PATIENCE,
+		  ktls_socket_look, &read);
 
-	if (ktls_lock_sock(sk, READ_ONCE(ks->busy) ? KTLS_READ_IMPATIENCE :
-						     KTLS_READ_PATIENCE)) {
-		err = ktls_socket_read_locked(ks, sk, r);
-		release_sock(sk);
-	}
-
-	return err;
+	return read.err;
 }
 
 /**
