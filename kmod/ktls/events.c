@@ -14,6 +14,9 @@
  */
 #define KTLS_EVENTS_LIMIT	8192
 
+/* Events of a kind that are sent before those of the other kind have a turn. */
+#define KTLS_EVENTS_BATCH	32
+
 /* Each namespace has a worker of its own: one may have to wait for a socket that
  * somebody keeps locked.
  */
@@ -117,29 +120,34 @@ void ktls_events_kick(struct ktls_net *kn)
 		queue_work(ktls_events_wq, &kn->events_work);
 }
 
-static void ktls_events_send_attempts(struct ktls_net *kn)
+/* True if there may be more. */
+static bool ktls_events_send_attempts(struct ktls_net *kn)
 {
 	struct ktls_attempt attempt;
+	unsigned int n;
 	int srcu;
 
-	while (ktls_attempts_unsent(kn, &attempt)) {
+	for (n = 0; n < KTLS_EVENTS_BATCH; n++) {
+		if (READ_ONCE(ktls_events_stopped) ||
+		    !ktls_attempts_unsent(kn, &attempt))
+			return false;
 		srcu = srcu_read_lock(&ktls_events_srcu);
 		if (!READ_ONCE(ktls_events_stopped))
 			ktls_netlink_notify_attempt(kn, &attempt);
 		srcu_read_unlock(&ktls_events_srcu, srcu);
 		ktls_attempt_put(&attempt);
-		cond_resched();
 	}
+
+	return true;
 }
 
-static void ktls_events_work(struct work_struct *work)
+/* True if there may be more. */
+static bool ktls_events_send_sockets(struct ktls_net *kn)
 {
-	struct ktls_net *kn = container_of(work, struct ktls_net, events_work);
 	struct ktls_socket *ks;
+	unsigned int n;
 
-	ktls_events_send_attempts(kn);
-
-	for (;;) {
+	for (n = 0; n < KTLS_EVENTS_BATCH; n++) {
 		spin_lock_irq(&kn->events_lock);
 		ks = list_first_entry_or_null(&kn->events, struct ktls_socket,
 					      event_node);
@@ -149,12 +157,26 @@ static void ktls_events_work(struct work_struct *work)
 		}
 		spin_unlock_irq(&kn->events_lock);
 		if (!ks)
-			break;
+			return false;
 
 		ktls_events_send(ks);
 		ktls_socket_put(ks);
-		cond_resched();
 	}
+
+	return true;
+}
+
+/* Turn by turn: anybody can make attempts, and many. */
+static void ktls_events_work(struct work_struct *work)
+{
+	struct ktls_net *kn = container_of(work, struct ktls_net, events_work);
+	bool more;
+
+	do {
+		more = ktls_events_send_sockets(kn);
+		more |= ktls_events_send_attempts(kn);
+		cond_resched();
+	} while (more);
 }
 
 void ktls_events_net_init(struct ktls_net *kn)
