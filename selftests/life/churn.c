@@ -6,7 +6,7 @@
  *	keepers		keep one connection each over all cycles
  *	lister		dumps open and closed sockets and totals without a pause
  *	listener	subscribes to events
- *	this		load, look, unload, CYCLES times (100, or 3 minutes)
+ *	this		load, look, unload, CYCLES times (100, or for a minute)
  *
  * Every byte is compared at both ends.
  */
@@ -32,7 +32,7 @@
 
 
 /* Without CYCLES, a machine on which these take longer does fewer, ms. */
-#define ENOUGH		180000
+#define ENOUGH		60000
 
 struct process {
 	pid_t pid;
