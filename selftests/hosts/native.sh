@@ -27,7 +27,9 @@ native_enter()
 	hostname "$KTLS_HOST"
 	ip link set lo up
 
-	exec chroot "$new/root" env -C /ktls -- "$@"
+	# No exec: as the first process of its namespace, a make that is told to end
+	# would not.
+	chroot "$new/root" env -C /ktls -- "$@"
 }
 
 # native_run LAYERS TREE COMMAND...
