@@ -108,15 +108,32 @@ static void ktls_policy_hit(struct ktls_policy *policy,
 		atomic64_inc(&policy->hits);
 }
 
-/* Whose word counts more. */
+/* Of two that allow, the one that has it marked says more. */
 static unsigned int ktls_verdict_weight(const struct ktls_verdict *verdict)
 {
 	if (!verdict->decided)
 		return 0;
-	if (verdict->action != KTLS_ACTION_DENY)
+	if (verdict->action == KTLS_ACTION_ALLOW)
 		return 1;
+	if (verdict->action == KTLS_ACTION_AUDIT ||
+	    verdict->flags & KTLS_ATTEMPT_FLAGS_DRY_RUN)
+		return 2;
 
-	return verdict->flags & KTLS_ATTEMPT_FLAGS_DRY_RUN ? 2 : 3;
+	return 3;
+}
+
+/* Is the word of the initial namespace's policy the one that counts? What it
+ * denies or marks, another cannot hide by doing as much.
+ */
+static bool ktls_verdict_theirs(const struct ktls_verdict *theirs,
+				const struct ktls_verdict *own)
+{
+	unsigned int weight = ktls_verdict_weight(theirs);
+
+	if (theirs->action == KTLS_ACTION_ALLOW)
+		return weight > ktls_verdict_weight(own);
+
+	return weight >= ktls_verdict_weight(own);
 }
 
 /* The policy of the namespace, unless it has none; and that of the initial one
@@ -141,7 +158,7 @@ ktls_policies_judge(struct ktls_net *kn, const struct ktls_subject *subject,
 		return own;
 
 	ktls_policy_judge(other, subject, &theirs);
-	if (ktls_verdict_weight(&theirs) <= ktls_verdict_weight(verdict))
+	if (!ktls_verdict_theirs(&theirs, verdict))
 		return own;
 	theirs.flags |= KTLS_ATTEMPT_FLAGS_INHERITED;
 	*verdict = theirs;

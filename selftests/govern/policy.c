@@ -65,25 +65,34 @@ static int collect_last(const struct ktls_attempt *attempt, void *arg)
 	return 0;
 }
 
-static struct ktls_attempt latest(FIXTURE_DATA(policy) *self)
+static struct ktls_attempt latest_of(struct ktls *ktls)
 {
 	struct ktls_attempt attempt = {};
 
-	if (ktls_dump_attempts(self->ktls, false, collect_last, &attempt))
+	if (ktls_dump_attempts(ktls, false, collect_last, &attempt))
 		abort();
 
 	return attempt;
 }
 
-static uint64_t hits(FIXTURE_DATA(policy) *self, size_t rule)
+static struct ktls_attempt latest(FIXTURE_DATA(policy) *self)
+{
+	return latest_of(self->ktls);
+}
+
+static uint64_t hits_of(struct ktls *ktls, size_t rule)
 {
 	const struct ktls_policy *policy;
 
-	if (ktls_get_policy(self->ktls, &policy) ||
-	    rule > policy->rules_count)
+	if (ktls_get_policy(ktls, &policy) || rule > policy->rules_count)
 		abort();
 
 	return rule ? policy->rules[rule - 1].hits : policy->hits;
+}
+
+static uint64_t hits(FIXTURE_DATA(policy) *self, size_t rule)
+{
+	return hits_of(self->ktls, rule);
 }
 
 /* In the clear, as far as the kernel is concerned. */
@@ -742,6 +751,55 @@ TEST_F(policy, contained)
 	}
 	ASSERT_EQ(pid, waitpid(pid, &status, 0));
 	EXPECT_EQ(0, status) TH_LOG("exit %d", WEXITSTATUS(status));
+	ktls_close(initial);
+}
+
+/* One key, under a policy of their own; the exit code says what was wrong. */
+static int try_audited(const struct ktls_policy *own)
+{
+	struct ktls_attempt attempt;
+	struct ktls *ktls;
+	int fd[2];
+
+	if (ktls_open(&ktls, -1) || ktls_set_policy(ktls, own, NULL, NULL) ||
+	    tcp_pair(fd) || tls_attach(fd[0]) ||
+	    key_install(fd[0], TLS_TX, TLS13, GCM, 0))
+		return 1;
+	attempt = latest_of(ktls);
+	if (attempt.action != KTLS_ACTION_AUDIT || attempt.rule != 1)
+		return 2;
+
+	return attempt.flags == KTLS_ATTEMPT_FLAGS_INHERITED ? 0 : 3;
+}
+
+/* Nor hide what the host wants to know of. */
+TEST_F(policy, contained_audit)
+{
+	struct ktls_rule audit = { .action = KTLS_ACTION_AUDIT };
+	struct ktls_rule deny = { .action = KTLS_ACTION_DENY };
+	const struct ktls_policy own[] = {
+		{ .fallback = KTLS_ACTION_ALLOW },
+		{ .fallback = KTLS_ACTION_AUDIT },
+		{ .rules = &deny, .rules_count = 1, .dry_run = true },
+	};
+	struct ktls *initial;
+	int status;
+	pid_t pid;
+	size_t i;
+
+	ASSERT_EQ(0, ktls_open(&initial, self->initial));
+	ASSERT_EQ(0, set(initial, &audit, 1));
+	for (i = 0; i < sizeof(own) / sizeof(own[0]); i++) {
+		pid = fork();
+		if (!pid) {
+			contain(_metadata);
+			_exit(try_audited(&own[i]));
+		}
+		ASSERT_EQ(pid, waitpid(pid, &status, 0));
+		EXPECT_EQ(0, status) TH_LOG("%zu: exit %d", i,
+					    WEXITSTATUS(status));
+		EXPECT_EQ(i + 1, hits_of(initial, 1));
+	}
 	ktls_close(initial);
 }
 
