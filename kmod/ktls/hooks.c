@@ -93,7 +93,8 @@ static struct ktls_request *ktls_request_mine(void)
  * program cannot change it any more.
  */
 static int ktls_key_allowed(struct sock *sk, enum ktls_direction dir,
-			    enum ktls_mode mode)
+			    enum ktls_mode mode,
+			    struct ktls_judgement *judgement)
 {
 	struct tls_context *ctx = tls_get_ctx(sk);
 	struct ktls_request *request = ktls_request_mine();
@@ -111,7 +112,50 @@ static int ktls_key_allowed(struct sock *sk, enum ktls_direction dir,
 	attempt->cipher = info->cipher_type;
 
 	return ktls_policy_enforce(ktls_net(sock_net(sk)), attempt, mode,
-				   &attempt->verdict);
+				   judgement);
+}
+
+/* It was done as the policy said: the attempt tells of it, the policy counts it. */
+static void ktls_key_judged(struct sock *sk,
+			    const struct ktls_judgement *judgement)
+{
+	struct ktls_request *request = ktls_request_mine();
+
+	if (request)
+		request->attempt.verdict = judgement->verdict;
+	ktls_policy_count(ktls_net(sock_net(sk)), judgement);
+}
+
+/* Is there a device to ask? Found as tls_set_device_offload() finds it, which is
+ * called for every first key.
+ */
+static bool ktls_device_there(struct sock *sk, netdev_features_t feature)
+{
+	struct net_device *dev;
+	struct dst_entry *dst;
+	bool there;
+
+	rcu_read_lock();
+	dst = __sk_dst_get(sk);
+	dev = dst ? netdev_sk_get_lowest_dev(dst->dev, sk) : NULL;
+	there = dev && dev->features & feature;
+	rcu_read_unlock();
+
+	return there;
+}
+
+/* May a device have the key? Where there is none, it was not denied the key. */
+static int ktls_device_allowed(struct sock *sk, enum ktls_direction dir,
+			       struct ktls_judgement *judgement)
+{
+	netdev_features_t feature = dir == KTLS_DIRECTION_TX ?
+				    NETIF_F_HW_TLS_TX : NETIF_F_HW_TLS_RX;
+	int err = ktls_key_allowed(sk, dir, KTLS_MODE_HW, judgement);
+
+	if (err && ktls_device_there(sk, feature))
+		ktls_key_judged(sk, judgement);
+
+	return err;
 }
 
 /* Originals are called directly: where IBT is in force, a function whose
@@ -156,13 +200,15 @@ static bool ktls_from_device_rx(const struct sock *sk, enum ktls_direction dir)
 static int ktls_tls_set_sw_offload(TLS_SET_SW_OFFLOAD_PARAMS)
 {
 	enum ktls_direction dir = tx ? KTLS_DIRECTION_TX : KTLS_DIRECTION_RX;
+	struct ktls_judgement judgement;
 	struct ktls_install in;
 	int err;
 
 	atomic_inc(&ktls_inside);
 	/* A device was allowed the key if it comes from there. */
 	if (!ktls_from_device_rx(sk, dir)) {
-		err = ktls_key_allowed(sk, dir, KTLS_MODE_SW);
+		err = ktls_key_allowed(sk, dir, KTLS_MODE_SW, &judgement);
+		ktls_key_judged(sk, &judgement);
 		if (err)
 			goto out;
 	}
@@ -178,18 +224,21 @@ out:
 
 static int ktls_tls_set_device_offload(TLS_SET_DEVICE_OFFLOAD_PARAMS)
 {
+	struct ktls_judgement judgement;
 	struct ktls_install in;
 	int err;
 
 	atomic_inc(&ktls_inside);
-	err = ktls_key_allowed(sk, KTLS_DIRECTION_TX, KTLS_MODE_HW);
+	err = ktls_device_allowed(sk, KTLS_DIRECTION_TX, &judgement);
 	if (err)
 		goto out;
 	ktls_socket_install_begin(sk, KTLS_DIRECTION_TX, &in);
 	err = static_call(tls_set_device_offload)(TLS_SET_DEVICE_OFFLOAD_ARGS);
-	if (!err)
+	if (!err) {
+		ktls_key_judged(sk, &judgement);
 		ktls_socket_install_end(sk, KTLS_DIRECTION_TX, KTLS_MODE_HW,
 					&in);
+	}
 out:
 	atomic_dec(&ktls_inside);
 
@@ -199,21 +248,24 @@ out:
 static int ktls_tls_set_device_offload_rx(struct sock *sk,
 					  struct tls_context *ctx)
 {
+	struct ktls_judgement judgement;
 	struct ktls_install in;
 	int err;
 
 	atomic_inc(&ktls_inside);
-	err = ktls_key_allowed(sk, KTLS_DIRECTION_RX, KTLS_MODE_HW);
+	err = ktls_device_allowed(sk, KTLS_DIRECTION_RX, &judgement);
 	if (err)
 		goto out;
 	ktls_socket_install_begin(sk, KTLS_DIRECTION_RX, &in);
 	err = static_call(tls_set_device_offload_rx)(sk, ctx);
 	/* It went through tls_set_sw_offload() before it asked the device. */
-	if (!err)
+	if (!err) {
+		ktls_key_judged(sk, &judgement);
 		ktls_socket_install_end(sk, KTLS_DIRECTION_RX, KTLS_MODE_HW,
 					&in);
-	else if (!in.rekey)
+	} else if (!in.rekey) {
 		ktls_socket_install_undo(sk, KTLS_DIRECTION_RX);
+	}
 out:
 	atomic_dec(&ktls_inside);
 
@@ -282,13 +334,15 @@ static int ktls_tls_setsockopt(struct sock *sk, int level, int optname,
 static int ktls_tcp_set_ulp(struct sock *sk, const char *name)
 {
 	struct ktls_net *kn = ktls_net(sock_net(sk));
+	struct ktls_judgement judgement;
 	struct ktls_attempt attempt;
 	int err;
 
 	atomic_inc(&ktls_inside);
 	ktls_attempt_init(&attempt, sk, KTLS_STEP_ULP);
-	err = ktls_policy_enforce(kn, &attempt, KTLS_MODE_NONE,
-				  &attempt.verdict);
+	err = ktls_policy_enforce(kn, &attempt, KTLS_MODE_NONE, &judgement);
+	attempt.verdict = judgement.verdict;
+	ktls_policy_count(kn, &judgement);
 	if (!err)
 		err = static_call(tcp_set_ulp)(sk, name);
 	ktls_attempt_record(kn, &attempt, err);

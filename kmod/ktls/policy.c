@@ -14,6 +14,9 @@
 /* Serialises those who replace a policy, of any namespace. */
 static DEFINE_MUTEX(ktls_policy_mutex);
 
+/* Number of the latest policy; under the mutex. */
+static u64 ktls_policy_latest;
+
 static enum ktls_direction ktls_step_direction(u8 step)
 {
 	return step == KTLS_STEP_RX || step == KTLS_STEP_REKEY_RX ?
@@ -97,17 +100,6 @@ static void ktls_policy_judge(const struct ktls_policy *policy,
 		verdict->flags |= KTLS_ATTEMPT_FLAGS_DRY_RUN;
 }
 
-static void ktls_policy_hit(struct ktls_policy *policy,
-			    const struct ktls_verdict *verdict)
-{
-	if (!verdict->decided)
-		return;
-	if (verdict->rule)
-		atomic64_inc(&policy->rule[verdict->rule - 1].hits);
-	else
-		atomic64_inc(&policy->hits);
-}
-
 /* Of two that allow, the one that has it marked says more. */
 static unsigned int ktls_verdict_weight(const struct ktls_verdict *verdict)
 {
@@ -136,34 +128,49 @@ static bool ktls_verdict_theirs(const struct ktls_verdict *theirs,
 	return weight >= ktls_verdict_weight(own);
 }
 
+/* What one of the policies says. Caller is in an RCU read section. */
+static struct ktls_verdict ktls_policy_word(const struct ktls_policy *policy,
+					    const struct ktls_subject *subject,
+					    struct ktls_word *word)
+{
+	struct ktls_verdict verdict;
+
+	ktls_policy_judge(policy, subject, &verdict);
+	if (verdict.decided) {
+		word->policy = policy->number;
+		word->rule = verdict.rule;
+	}
+
+	return verdict;
+}
+
 /* The policy of the namespace, unless it has none; and that of the initial one
  * if the first is the word of somebody who could not have set the second. Caller
- * is in an RCU read section. Return: whose word it is in the end, or NULL.
+ * is in an RCU read section.
  */
-static struct ktls_policy *
-ktls_policies_judge(struct ktls_net *kn, const struct ktls_subject *subject,
-		    struct ktls_verdict *verdict)
+static void ktls_policies_judge(struct ktls_net *kn,
+				const struct ktls_subject *subject,
+				struct ktls_judgement *judgement)
 {
 	struct ktls_net *initial = ktls_net(&init_net);
-	struct ktls_policy *own, *other = NULL;
+	const struct ktls_policy *own, *other = NULL;
 	struct ktls_verdict theirs;
 
-	memset(verdict, 0, sizeof(*verdict));
+	memset(judgement, 0, sizeof(*judgement));
 	own = rcu_dereference(kn->policy);
 	if (own)
-		ktls_policy_judge(own, subject, verdict);
+		judgement->verdict = ktls_policy_word(own, subject,
+						      &judgement->own);
 	if (kn != initial && !(own && own->admin))
 		other = rcu_dereference(initial->policy);
 	if (!other)
-		return own;
+		return;
 
-	ktls_policy_judge(other, subject, &theirs);
-	if (!ktls_verdict_theirs(&theirs, verdict))
-		return own;
-	theirs.flags |= KTLS_ATTEMPT_FLAGS_INHERITED;
-	*verdict = theirs;
-
-	return other;
+	theirs = ktls_policy_word(other, subject, &judgement->initial);
+	if (ktls_verdict_theirs(&theirs, &judgement->verdict)) {
+		theirs.flags |= KTLS_ATTEMPT_FLAGS_INHERITED;
+		judgement->verdict = theirs;
+	}
 }
 
 static bool ktls_policy_none(const struct ktls_net *kn)
@@ -177,14 +184,16 @@ static bool ktls_policy_none(const struct ktls_net *kn)
  * @kn: namespace of the socket
  * @attempt: what it tries
  * @mode: who is to have the key
- * @verdict: what the policy said of it before, if it did; gets what it says now
+ * @judgement: gets what is said of it, to be counted by ktls_policy_count() once
+ *	it has come to that
  *
  * Context: process, that of the program that asks.
  * Return: 0 or -EPERM.
  */
 int ktls_policy_enforce(struct ktls_net *kn, const struct ktls_attempt *attempt,
-			u8 mode, struct ktls_verdict *verdict)
+			u8 mode, struct ktls_judgement *judgement)
 {
+	const struct ktls_verdict *verdict = &judgement->verdict;
 	struct ktls_subject subject = {
 		.step		= attempt->step,
 		.mode		= mode,
@@ -195,24 +204,51 @@ int ktls_policy_enforce(struct ktls_net *kn, const struct ktls_attempt *attempt,
 		.dport		= attempt->ends.dport,
 		.comm		= attempt->comm,
 	};
-	const struct ktls_verdict before = *verdict;
-	struct ktls_policy *policy;
 
-	if (ktls_policy_none(kn))
+	if (ktls_policy_none(kn)) {
+		memset(judgement, 0, sizeof(*judgement));
 		return 0;
+	}
 
 	rcu_read_lock();
 #ifdef CONFIG_CGROUPS
 	subject.cgroup = task_dfl_cgroup(current);
 #endif
-	policy = ktls_policies_judge(kn, &subject, verdict);
-	/* A key that a device does not take is asked about twice, but is one. */
-	if (policy && memcmp(verdict, &before, sizeof(before)))
-		ktls_policy_hit(policy, verdict);
+	ktls_policies_judge(kn, &subject, judgement);
 	rcu_read_unlock();
 
 	return verdict->action == KTLS_ACTION_DENY &&
 	       !(verdict->flags & KTLS_ATTEMPT_FLAGS_DRY_RUN) ? -EPERM : 0;
+}
+
+static void ktls_policy_hit(struct ktls_net *kn, const struct ktls_word *word)
+{
+	struct ktls_policy *policy;
+
+	if (!word->policy)
+		return;
+
+	rcu_read_lock();
+	policy = rcu_dereference(kn->policy);
+	/* Of one that was replaced meanwhile, nobody reads the hits. */
+	if (policy && policy->number == word->policy)
+		atomic64_inc(word->rule ? &policy->rule[word->rule - 1].hits :
+					  &policy->hits);
+	rcu_read_unlock();
+}
+
+/**
+ * ktls_policy_count() - something came of what the policies said
+ * @kn: namespace of the socket
+ * @judgement: from ktls_policy_enforce()
+ *
+ * Each policy counts what it said, also where the other's word was stricter.
+ */
+void ktls_policy_count(struct ktls_net *kn,
+		       const struct ktls_judgement *judgement)
+{
+	ktls_policy_hit(kn, &judgement->own);
+	ktls_policy_hit(ktls_net(&init_net), &judgement->initial);
 }
 
 /**
@@ -224,9 +260,12 @@ int ktls_policy_enforce(struct ktls_net *kn, const struct ktls_attempt *attempt,
 void ktls_policy_ask(struct ktls_net *kn, const struct ktls_subject *subject,
 		     struct ktls_verdict *verdict)
 {
+	struct ktls_judgement judgement;
+
 	rcu_read_lock();
-	ktls_policies_judge(kn, subject, verdict);
+	ktls_policies_judge(kn, subject, &judgement);
 	rcu_read_unlock();
+	*verdict = judgement.verdict;
 }
 
 /* With a reference, or NULL. */
@@ -359,8 +398,10 @@ int ktls_policy_replace(struct ktls_net *kn, struct ktls_policy *policy,
 			       "the policy was set by the host's administrator, and only they may change it");
 		err = -EPERM;
 	} else {
-		if (policy)
+		if (policy) {
 			policy->admin = admin;
+			policy->number = ++ktls_policy_latest;
+		}
 		rcu_assign_pointer(kn->policy, policy);
 		*next = kn->policy_generation + 1;
 		/* Who reads this one finds these rules, or later ones. */

@@ -50,6 +50,7 @@ struct ktls_rule {
 /**
  * struct ktls_policy - rules in their order; never changed but for the hits
  * @rcu: to free it
+ * @number: no other policy, of any namespace, has or had it; from 1
  * @admin: was set with CAP_NET_ADMIN in the initial user namespace
  * @dry_run: nothing is denied
  * @fallback: &enum ktls_action where no rule matches
@@ -59,6 +60,7 @@ struct ktls_rule {
  */
 struct ktls_policy {
 	struct rcu_head rcu;
+	u64 number;
 	bool admin;
 	bool dry_run;
 	u8 fallback;
@@ -91,8 +93,32 @@ struct ktls_subject {
 	const char *comm;
 };
 
+/**
+ * struct ktls_word - what a policy says of an attempt
+ * @policy: its number, 0 if it says nothing
+ * @rule: the rule that decides, from 1; 0 for the default
+ */
+struct ktls_word {
+	u64 policy;
+	u16 rule;
+};
+
+/**
+ * struct ktls_judgement - what is said of an attempt
+ * @verdict: in the end
+ * @own: what the namespace's policy says
+ * @initial: what the initial namespace's says, if it is asked
+ */
+struct ktls_judgement {
+	struct ktls_verdict verdict;
+	struct ktls_word own;
+	struct ktls_word initial;
+};
+
 int ktls_policy_enforce(struct ktls_net *kn, const struct ktls_attempt *attempt,
-			u8 mode, struct ktls_verdict *verdict);
+			u8 mode, struct ktls_judgement *judgement);
+void ktls_policy_count(struct ktls_net *kn,
+		       const struct ktls_judgement *judgement);
 void ktls_policy_ask(struct ktls_net *kn, const struct ktls_subject *subject,
 		     struct ktls_verdict *verdict);
 void ktls_policy_ask_cgroup(struct ktls_net *kn, struct ktls_subject *subject,

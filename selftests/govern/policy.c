@@ -241,9 +241,7 @@ TEST_F(policy, fields)
 		try_match(_metadata, self, &matches[i]);
 }
 
-/* lo is no such device, but it is asked for; what is denied to a device is left
- * to the CPU.
- */
+/* lo is no such device: nothing is denied to it, or marked, and a key is one key. */
 TEST_F(policy, mode_hw)
 {
 	struct ktls_rule rule = {
@@ -251,12 +249,25 @@ TEST_F(policy, mode_hw)
 		.action = KTLS_ACTION_DENY,
 		.mode = KTLS_MODE_HW,
 	};
+	struct ktls_attempt attempt;
 
 	ASSERT_EQ(0, set(self->ktls, &rule, 1));
 	ASSERT_EQ(0, tls_arm(self->fd, TLS13, GCM));
-	EXPECT_EQ(KTLS_MODE_SW, latest(self).mode);
-	EXPECT_EQ(4, hits(self, 1));
+	attempt = latest(self);
+	EXPECT_EQ(KTLS_MODE_SW, attempt.mode);
+	EXPECT_EQ(KTLS_ACTION_ALLOW, attempt.action);
+	EXPECT_EQ(0, attempt.rule);
+	EXPECT_EQ(0, hits(self, 1));
+	EXPECT_EQ(4, hits(self, 0));
 	EXPECT_TRUE(carries(self->fd));
+
+	rule.action = KTLS_ACTION_AUDIT;
+	ASSERT_EQ(0, set(self->ktls, &rule, 1));
+	ASSERT_EQ(0, tcp_pair(self->fd));
+	ASSERT_EQ(0, tls_arm(self->fd, TLS13, GCM));
+	EXPECT_EQ(KTLS_ACTION_ALLOW, latest(self).action);
+	EXPECT_EQ(0, hits(self, 1));
+	EXPECT_EQ(4, hits(self, 0));
 }
 
 /* Of either end, of this end, of the other. */
