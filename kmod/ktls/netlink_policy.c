@@ -323,6 +323,7 @@ int ktls_nl_policy_test_doit(struct sk_buff *skb, struct genl_info *info)
 	struct sk_buff *reply;
 	u64 cgroup_id;
 	void *hdr;
+	int err;
 
 	if (!attrs[KTLS_A_QUESTION_STEP]) {
 		GENL_SET_ERR_MSG(info, "what is attempted? give a step");
@@ -365,10 +366,15 @@ int ktls_nl_policy_test_doit(struct sk_buff *skb, struct genl_info *info)
 	subject.comm = comm;
 	if (attrs[KTLS_A_QUESTION_CGROUP_ID])
 		cgroup_id = nla_get_u64(attrs[KTLS_A_QUESTION_CGROUP_ID]);
-	else
-		cgroup_id = ktls_current_cgroup_id();
 
-	ktls_policy_ask_cgroup(kn, &subject, cgroup_id, &verdict);
+	err = ktls_policy_ask(kn, &subject, attrs[KTLS_A_QUESTION_CGROUP_ID] ?
+			      &cgroup_id : NULL, &verdict);
+	if (err) {
+		NL_SET_ERR_MSG_ATTR(info->extack,
+				    attrs[KTLS_A_QUESTION_CGROUP_ID],
+				    "no cgroup of this number in your cgroup namespace");
+		return err;
+	}
 
 	reply = genlmsg_new(GENLMSG_DEFAULT_SIZE, GFP_KERNEL);
 	if (!reply)

@@ -7,6 +7,7 @@
 #include <linux/mutex.h>
 #include <linux/netlink.h>
 #include <linux/rcupdate.h>
+#include <net/sock.h>
 
 #include "policy.h"
 #include "sockets.h"
@@ -251,28 +252,11 @@ void ktls_policy_count(struct ktls_net *kn,
 	ktls_policy_hit(ktls_net(&init_net), &judgement->initial);
 }
 
-/**
- * ktls_policy_ask() - what would the policy say?
- * @kn: namespace
- * @subject: of what
- * @verdict: result
- */
-void ktls_policy_ask(struct ktls_net *kn, const struct ktls_subject *subject,
-		     struct ktls_verdict *verdict)
-{
-	struct ktls_judgement judgement;
-
-	rcu_read_lock();
-	ktls_policies_judge(kn, subject, &judgement);
-	rcu_read_unlock();
-	*verdict = judgement.verdict;
-}
-
 /* With a reference, or NULL. */
 static struct cgroup *ktls_cgroup_get(u64 id)
 {
 #ifdef CONFIG_CGROUPS
-	struct cgroup *cgroup = id ? cgroup_get_from_id(id) : NULL;
+	struct cgroup *cgroup = cgroup_get_from_id(id);
 
 	return IS_ERR(cgroup) ? NULL : cgroup;
 #else
@@ -289,20 +273,76 @@ static void ktls_cgroup_put(struct cgroup *cgroup)
 }
 
 /**
- * ktls_policy_ask_cgroup() - likewise, of a cgroup by its number
+ * ktls_policy_ask() - what would the policy say?
  * @kn: namespace
- * @subject: of what, without the cgroup
- * @cgroup_id: inode of the cgroup's directory, or 0
+ * @subject: of what; its cgroup is set here
+ * @cgroup_id: inode of the cgroup's directory, or NULL for that of the calling
+ *	process
  * @verdict: result
  *
+ * A cgroup that the caller's cgroup namespace does not show is none for them, and
+ * nothing is said of it, rather than something wrong.
+ *
  * Context: process.
+ * Return: 0, or -ENOENT if there is no such cgroup.
  */
-void ktls_policy_ask_cgroup(struct ktls_net *kn, struct ktls_subject *subject,
-			    u64 cgroup_id, struct ktls_verdict *verdict)
+int ktls_policy_ask(struct ktls_net *kn, struct ktls_subject *subject,
+		    const u64 *cgroup_id, struct ktls_verdict *verdict)
 {
-	subject->cgroup = ktls_cgroup_get(cgroup_id);
-	ktls_policy_ask(kn, subject, verdict);
-	ktls_cgroup_put(subject->cgroup);
+	struct ktls_judgement judgement;
+	struct cgroup *cgroup = NULL;
+
+	if (cgroup_id) {
+		cgroup = ktls_cgroup_get(*cgroup_id);
+		if (!cgroup)
+			return -ENOENT;
+	}
+
+	rcu_read_lock();
+	subject->cgroup = cgroup;
+#ifdef CONFIG_CGROUPS
+	if (!cgroup)
+		subject->cgroup = task_dfl_cgroup(current);
+#endif
+	ktls_policies_judge(kn, subject, &judgement);
+	rcu_read_unlock();
+	*verdict = judgement.verdict;
+	ktls_cgroup_put(cgroup);
+
+	return 0;
+}
+
+/* Has a socket, to which the caller has a reference, a key that it would not get
+ * now? It keeps its cgroup, whatever namespaces the calling process is in.
+ */
+static bool ktls_policy_denies(struct ktls_net *kn,
+			       const struct ktls_socket *ks, struct sock *sk,
+			       enum ktls_direction dir, int *rule)
+{
+	const struct ktls_subject subject = {
+		.step		= KTLS_STEP_TX + dir,
+		.mode		= ks->stream[dir].mode,
+		.version	= ks->version,
+		.cipher		= ks->cipher,
+		.uid		= ks->uid,
+#ifdef CONFIG_SOCK_CGROUP_DATA
+		.cgroup		= sock_cgroup_ptr(&sk->sk_cgrp_data),
+#endif
+		.sport		= ks->ends.sport,
+		.dport		= ks->ends.dport,
+		.comm		= ks->comm,
+	};
+	struct ktls_judgement judgement;
+
+	if (subject.mode == KTLS_MODE_NONE)
+		return false;
+
+	rcu_read_lock();
+	ktls_policies_judge(kn, &subject, &judgement);
+	rcu_read_unlock();
+	*rule = judgement.verdict.rule;
+
+	return judgement.verdict.action == KTLS_ACTION_DENY;
 }
 
 /**
@@ -311,38 +351,25 @@ void ktls_policy_ask_cgroup(struct ktls_net *kn, struct ktls_subject *subject,
  * @ks: socket
  * @rule: gets the rule, or 0 for the default
  *
- * Context: process.
+ * One that is closed, or about to be, has none.
  */
-bool ktls_policy_violated(struct ktls_net *kn, const struct ktls_socket *ks,
+bool ktls_policy_violated(struct ktls_net *kn, struct ktls_socket *ks,
 			  int *rule)
 {
-	struct ktls_subject subject = {
-		.version	= ks->version,
-		.cipher		= ks->cipher,
-		.uid		= ks->uid,
-		.sport		= ks->ends.sport,
-		.dport		= ks->ends.dport,
-		.comm		= ks->comm,
-	};
-	struct ktls_verdict verdict;
-	enum ktls_direction dir;
+	struct sock *sk;
+	bool violated;
 
 	if (ktls_policy_none(kn))
 		return false;
 
-	for (dir = 0; dir < KTLS_DIRECTIONS; dir++) {
-		subject.mode = ks->stream[dir].mode;
-		if (subject.mode == KTLS_MODE_NONE)
-			continue;
-		subject.step = KTLS_STEP_TX + dir;
-		ktls_policy_ask_cgroup(kn, &subject, ks->cgroup_id, &verdict);
-		if (verdict.action == KTLS_ACTION_DENY) {
-			*rule = verdict.rule;
-			return true;
-		}
-	}
+	sk = ktls_socket_sock(ks);
+	if (!sk)
+		return false;
+	violated = ktls_policy_denies(kn, ks, sk, KTLS_DIRECTION_TX, rule) ||
+		   ktls_policy_denies(kn, ks, sk, KTLS_DIRECTION_RX, rule);
+	sock_put(sk);
 
-	return false;
+	return violated;
 }
 
 /**

@@ -119,11 +119,9 @@ int ktls_policy_enforce(struct ktls_net *kn, const struct ktls_attempt *attempt,
 			u8 mode, struct ktls_judgement *judgement);
 void ktls_policy_count(struct ktls_net *kn,
 		       const struct ktls_judgement *judgement);
-void ktls_policy_ask(struct ktls_net *kn, const struct ktls_subject *subject,
-		     struct ktls_verdict *verdict);
-void ktls_policy_ask_cgroup(struct ktls_net *kn, struct ktls_subject *subject,
-			    u64 cgroup_id, struct ktls_verdict *verdict);
-bool ktls_policy_violated(struct ktls_net *kn, const struct ktls_socket *ks,
+int ktls_policy_ask(struct ktls_net *kn, struct ktls_subject *subject,
+		    const u64 *cgroup_id, struct ktls_verdict *verdict);
+bool ktls_policy_violated(struct ktls_net *kn, struct ktls_socket *ks,
 			  int *rule);
 
 struct ktls_policy *ktls_policy_alloc(unsigned int n_rules);

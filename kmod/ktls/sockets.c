@@ -178,6 +178,26 @@ struct ktls_socket *ktls_socket_find(struct ktls_net *kn, u64 cookie)
 	return ks;
 }
 
+/**
+ * ktls_socket_sock() - the socket itself
+ * @ks: socket
+ *
+ * Return: the socket with a reference, to be given back with sock_put(); NULL if
+ * its close has begun, or is past.
+ */
+struct sock *ktls_socket_sock(struct ktls_socket *ks)
+{
+	struct sock *sk;
+
+	spin_lock_bh(&ks->lock);
+	sk = ks->sk;
+	if (sk)
+		sock_hold(sk);
+	spin_unlock_bh(&ks->lock);
+
+	return sk;
+}
+
 static u64 ktls_socket_wire(const struct ktls_socket *ks, const struct sock *sk,
 			    const struct tls_context *ctx,
 			    enum ktls_direction dir)

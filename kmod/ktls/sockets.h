@@ -206,6 +206,7 @@ struct ktls_socket *ktls_socket_next_closed(struct ktls_net *kn, u64 *number);
 struct ktls_socket *ktls_socket_get_by_ctx(struct tls_context *ctx);
 void ktls_socket_hold(struct ktls_socket *ks);
 void ktls_socket_put(struct ktls_socket *ks);
+struct sock *ktls_socket_sock(struct ktls_socket *ks);
 
 /**
  * struct ktls_install - an attempt to install a key, from before to after

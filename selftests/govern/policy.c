@@ -894,6 +894,75 @@ TEST_F(policy, violates)
 	EXPECT_TRUE(carries(self->fd));
 }
 
+/* In a cgroup namespace that does not show the cgroup of the sockets. */
+static int try_from_elsewhere(FIXTURE_DATA(policy) *self, uint64_t cgroup)
+{
+	struct ktls_filter violates = { .match = KTLS_MATCH(VIOLATES) };
+	struct ktls_question question = {
+		.given = KTLS_GIVEN(VERSION) | KTLS_GIVEN(CIPHER),
+		.step = KTLS_STEP_TX, .version = TLS13, .cipher = GCM,
+	};
+	const struct ktls_verdict *verdict;
+	struct cookies cookies = {};
+
+	if (!tell(CGROUP "-other/cgroup.procs", "0") ||
+	    unshare(CLONE_NEWCGROUP))
+		return 1;
+	if (cookies_dump(self->ktls, &violates, &cookies) || cookies.n != 2)
+		return 2;
+	/* Not the one they are in; and of that one they know nothing. */
+	if (ktls_test_policy(self->ktls, &question, &verdict) ||
+	    verdict->action != KTLS_ACTION_ALLOW)
+		return 3;
+	question.given |= KTLS_GIVEN(CGROUP_ID);
+	question.cgroup_id = cgroup;
+	if (ktls_test_policy(self->ktls, &question, &verdict) != -ENOENT)
+		return 4;
+
+	return 0;
+}
+
+TEST_F(policy, violates_cgroup)
+{
+	struct ktls_rule rule = {
+		.match = RULE(CGROUP_ID), .action = KTLS_ACTION_DENY,
+	};
+	struct ktls_question question = {
+		.given = KTLS_GIVEN(VERSION) | KTLS_GIVEN(CIPHER) |
+			 KTLS_GIVEN(CGROUP_ID),
+		.step = KTLS_STEP_TX, .version = TLS13, .cipher = GCM,
+	};
+	const struct ktls_verdict *verdict;
+	struct stat st;
+	int status;
+	pid_t pid;
+
+	mkdir(CGROUP, 0755);
+	mkdir(CGROUP "-other", 0755);
+	if (stat(CGROUP, &st) || access(CGROUP "/cgroup.procs", W_OK))
+		SKIP(return, "no cgroup v2 at /sys/fs/cgroup");
+	ASSERT_TRUE(tell(CGROUP "/cgroup.procs", "0"));
+	close(self->fd[0]);
+	close(self->fd[1]);
+	ASSERT_EQ(0, tls_pair(self->fd, TLS13, GCM));
+	ASSERT_TRUE(tell("/sys/fs/cgroup/cgroup.procs", "0"));
+	rule.cgroup_id = st.st_ino;
+	ASSERT_EQ(0, set(self->ktls, &rule, 1));
+
+	pid = fork();
+	if (!pid)
+		_exit(try_from_elsewhere(self, st.st_ino));
+	ASSERT_EQ(pid, waitpid(pid, &status, 0));
+	EXPECT_EQ(0, status) TH_LOG("exit %d", WEXITSTATUS(status));
+
+	question.cgroup_id = st.st_ino;
+	ASSERT_EQ(0, ktls_test_policy(self->ktls, &question, &verdict));
+	EXPECT_EQ(KTLS_ACTION_DENY, verdict->action);
+	EXPECT_EQ(0, rmdir(CGROUP));
+	EXPECT_EQ(0, rmdir(CGROUP "-other"));
+	EXPECT_EQ(-ENOENT, ktls_test_policy(self->ktls, &question, &verdict));
+}
+
 TEST_F(policy, test)
 {
 	struct ktls_rule rules[] = {

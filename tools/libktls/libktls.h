@@ -588,8 +588,9 @@ int ktls_set_policy(struct ktls *ktls, const struct ktls_policy *policy,
  *
  * Nothing is counted.
  *
- * Return: 0; -EINVAL if the question lacks something; -ENOPKG if the module was
- * unloaded; or another negative errno.
+ * Return: 0; -EINVAL if the question lacks something; -ENOENT if the caller's cgroup
+ * namespace has no cgroup of that number; -ENOPKG if the module was unloaded; or
+ * another negative errno.
  */
 int ktls_test_policy(struct ktls *ktls, const struct ktls_question *question,
 		     const struct ktls_verdict **verdict);
