@@ -368,13 +368,17 @@ int ktls_nl_policy_test_doit(struct sk_buff *skb, struct genl_info *info)
 		cgroup_id = nla_get_u64(attrs[KTLS_A_QUESTION_CGROUP_ID]);
 
 	err = ktls_policy_ask(kn, &subject, attrs[KTLS_A_QUESTION_CGROUP_ID] ?
-			      &cgroup_id : NULL, &verdict);
-	if (err) {
+			      &cgroup_id : NULL,
+			      netlink_capable(skb, CAP_NET_ADMIN), &verdict);
+	if (err == -EACCES)
+		GENL_SET_ERR_MSG(info,
+				 "the host's policy has a say here, and is not yours to ask");
+	else if (err)
 		NL_SET_ERR_MSG_ATTR(info->extack,
 				    attrs[KTLS_A_QUESTION_CGROUP_ID],
 				    "no cgroup of this number in your cgroup namespace");
+	if (err)
 		return err;
-	}
 
 	reply = genlmsg_new(GENLMSG_DEFAULT_SIZE, GFP_KERNEL);
 	if (!reply)

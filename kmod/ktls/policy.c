@@ -145,16 +145,27 @@ static struct ktls_verdict ktls_policy_word(const struct ktls_policy *policy,
 	return verdict;
 }
 
-/* The policy of the namespace, unless it has none; and that of the initial one
- * if the first is the word of somebody who could not have set the second. Caller
- * is in an RCU read section.
+/* The policy of the initial namespace, if it has a say in another: there is none,
+ * or that is the word of somebody who could not have set the first. Caller is in
+ * an RCU read section.
  */
+static const struct ktls_policy *ktls_policy_of_host(struct ktls_net *kn)
+{
+	const struct ktls_policy *own = rcu_dereference(kn->policy);
+	struct ktls_net *initial = ktls_net(&init_net);
+
+	if (kn == initial || (own && own->admin))
+		return NULL;
+
+	return rcu_dereference(initial->policy);
+}
+
+/* What is in force says of an attempt. Caller is in an RCU read section. */
 static void ktls_policies_judge(struct ktls_net *kn,
 				const struct ktls_subject *subject,
 				struct ktls_judgement *judgement)
 {
-	struct ktls_net *initial = ktls_net(&init_net);
-	const struct ktls_policy *own, *other = NULL;
+	const struct ktls_policy *own, *host;
 	struct ktls_verdict theirs;
 
 	memset(judgement, 0, sizeof(*judgement));
@@ -162,12 +173,11 @@ static void ktls_policies_judge(struct ktls_net *kn,
 	if (own)
 		judgement->verdict = ktls_policy_word(own, subject,
 						      &judgement->own);
-	if (kn != initial && !(own && own->admin))
-		other = rcu_dereference(initial->policy);
-	if (!other)
+	host = ktls_policy_of_host(kn);
+	if (!host)
 		return;
 
-	theirs = ktls_policy_word(other, subject, &judgement->initial);
+	theirs = ktls_policy_word(host, subject, &judgement->initial);
 	if (ktls_verdict_theirs(&theirs, &judgement->verdict)) {
 		theirs.flags |= KTLS_ATTEMPT_FLAGS_INHERITED;
 		judgement->verdict = theirs;
@@ -278,19 +288,23 @@ static void ktls_cgroup_put(struct cgroup *cgroup)
  * @subject: of what; its cgroup is set here
  * @cgroup_id: inode of the cgroup's directory, or NULL for that of the calling
  *	process
+ * @admin: who asks has CAP_NET_ADMIN in the initial user namespace
  * @verdict: result
  *
  * A cgroup that the caller's cgroup namespace does not show is none for them, and
  * nothing is said of it, rather than something wrong.
  *
  * Context: process.
- * Return: 0, or -ENOENT if there is no such cgroup.
+ * Return: 0; -ENOENT if there is no such cgroup; -EACCES if the host's policy has a
+ * say, and is not the caller's to ask.
  */
 int ktls_policy_ask(struct ktls_net *kn, struct ktls_subject *subject,
-		    const u64 *cgroup_id, struct ktls_verdict *verdict)
+		    const u64 *cgroup_id, bool admin,
+		    struct ktls_verdict *verdict)
 {
 	struct ktls_judgement judgement;
 	struct cgroup *cgroup = NULL;
+	int err = 0;
 
 	if (cgroup_id) {
 		cgroup = ktls_cgroup_get(*cgroup_id);
@@ -304,12 +318,16 @@ int ktls_policy_ask(struct ktls_net *kn, struct ktls_subject *subject,
 	if (!cgroup)
 		subject->cgroup = task_dfl_cgroup(current);
 #endif
-	ktls_policies_judge(kn, subject, &judgement);
+	if (!admin && ktls_policy_of_host(kn))
+		err = -EACCES;
+	else
+		ktls_policies_judge(kn, subject, &judgement);
 	rcu_read_unlock();
-	*verdict = judgement.verdict;
 	ktls_cgroup_put(cgroup);
+	if (!err)
+		*verdict = judgement.verdict;
 
-	return 0;
+	return err;
 }
 
 /* Has a socket, to which the caller has a reference, a key that it would not get

@@ -120,7 +120,8 @@ int ktls_policy_enforce(struct ktls_net *kn, const struct ktls_attempt *attempt,
 void ktls_policy_count(struct ktls_net *kn,
 		       const struct ktls_judgement *judgement);
 int ktls_policy_ask(struct ktls_net *kn, struct ktls_subject *subject,
-		    const u64 *cgroup_id, struct ktls_verdict *verdict);
+		    const u64 *cgroup_id, bool admin,
+		    struct ktls_verdict *verdict);
 bool ktls_policy_violated(struct ktls_net *kn, struct ktls_socket *ks,
 			  int *rule);
 

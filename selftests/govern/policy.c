@@ -650,8 +650,14 @@ TEST_F(policy, refused_rules)
 	EXPECT_EQ(0, tls_arm(self->fd, TLS13, GCM));
 }
 
+static const struct ktls_question any_key = {
+	.given = KTLS_GIVEN(VERSION) | KTLS_GIVEN(CIPHER),
+	.step = KTLS_STEP_TX, .version = TLS13, .cipher = GCM,
+};
+
 TEST_F(policy, privileges)
 {
+	const struct ktls_verdict *verdict;
 	const struct ktls_policy *policy;
 	struct ktls_policy none = {};
 	pid_t pid;
@@ -667,6 +673,8 @@ TEST_F(policy, privileges)
 			_exit(2);
 		if (ktls_get_policy(ktls, &policy) != -EPERM)
 			_exit(3);
+		if (ktls_test_policy(ktls, &any_key, &verdict) != -EPERM)
+			_exit(4);
 		_exit(0);
 	}
 	ASSERT_EQ(pid, waitpid(pid, &status, 0));
@@ -762,6 +770,56 @@ TEST_F(policy, contained)
 	}
 	ASSERT_EQ(pid, waitpid(pid, &status, 0));
 	EXPECT_EQ(0, status) TH_LOG("exit %d", WEXITSTATUS(status));
+	ktls_close(initial);
+}
+
+static int try_to_ask(int want)
+{
+	const struct ktls_verdict *verdict;
+	const struct ktls_policy *policy;
+	struct ktls *ktls;
+
+	if (ktls_open(&ktls, -1))
+		return 1;
+	/* What is inherited is read or not, and asked or not. */
+	if (ktls_get_policy(ktls, &policy) != want ||
+	    ktls_test_policy(ktls, &any_key, &verdict) != want)
+		return 2;
+	/* Their own is theirs to read; the answer is not theirs alone. */
+	if (ktls_set_policy(ktls, &(struct ktls_policy) {
+			    .fallback = KTLS_ACTION_DENY }, NULL, NULL) ||
+	    ktls_get_policy(ktls, &policy))
+		return 3;
+	if (ktls_test_policy(ktls, &any_key, &verdict) != want)
+		return 4;
+	if (!want && verdict->action != KTLS_ACTION_DENY)
+		return 5;
+
+	return 0;
+}
+
+/* The host's rules are not theirs to know. */
+TEST_F(policy, contained_question)
+{
+	struct ktls_policy none = { .inherit = true };
+	struct ktls_rule rule = { .action = KTLS_ACTION_ALLOW };
+	struct ktls *initial;
+	int status, want;
+	pid_t pid;
+
+	ASSERT_EQ(0, ktls_open(&initial, self->initial));
+	for (want = 0; want >= -EACCES; want -= EACCES) {
+		ASSERT_EQ(0, want ? set(initial, &rule, 1) :
+			  ktls_set_policy(initial, &none, NULL, NULL));
+		pid = fork();
+		if (!pid) {
+			contain(_metadata);
+			_exit(try_to_ask(want));
+		}
+		ASSERT_EQ(pid, waitpid(pid, &status, 0));
+		EXPECT_EQ(0, status) TH_LOG("%d: exit %d", want,
+					    WEXITSTATUS(status));
+	}
 	ktls_close(initial);
 }
 
@@ -898,10 +956,7 @@ TEST_F(policy, violates)
 static int try_from_elsewhere(FIXTURE_DATA(policy) *self, uint64_t cgroup)
 {
 	struct ktls_filter violates = { .match = KTLS_MATCH(VIOLATES) };
-	struct ktls_question question = {
-		.given = KTLS_GIVEN(VERSION) | KTLS_GIVEN(CIPHER),
-		.step = KTLS_STEP_TX, .version = TLS13, .cipher = GCM,
-	};
+	struct ktls_question question = any_key;
 	const struct ktls_verdict *verdict;
 	struct cookies cookies = {};
 
@@ -927,11 +982,7 @@ TEST_F(policy, violates_cgroup)
 	struct ktls_rule rule = {
 		.match = RULE(CGROUP_ID), .action = KTLS_ACTION_DENY,
 	};
-	struct ktls_question question = {
-		.given = KTLS_GIVEN(VERSION) | KTLS_GIVEN(CIPHER) |
-			 KTLS_GIVEN(CGROUP_ID),
-		.step = KTLS_STEP_TX, .version = TLS13, .cipher = GCM,
-	};
+	struct ktls_question question = any_key;
 	const struct ktls_verdict *verdict;
 	struct stat st;
 	int status;
@@ -955,6 +1006,7 @@ TEST_F(policy, violates_cgroup)
 	ASSERT_EQ(pid, waitpid(pid, &status, 0));
 	EXPECT_EQ(0, status) TH_LOG("exit %d", WEXITSTATUS(status));
 
+	question.given |= KTLS_GIVEN(CGROUP_ID);
 	question.cgroup_id = st.st_ino;
 	ASSERT_EQ(0, ktls_test_policy(self->ktls, &question, &verdict));
 	EXPECT_EQ(KTLS_ACTION_DENY, verdict->action);
@@ -975,10 +1027,7 @@ TEST_F(policy, test)
 		.fallback = KTLS_ACTION_DENY, .rules = rules,
 		.rules_count = 2,
 	};
-	struct ktls_question question = {
-		.given = KTLS_GIVEN(VERSION) | KTLS_GIVEN(CIPHER),
-		.step = KTLS_STEP_TX, .version = TLS13, .cipher = GCM,
-	};
+	struct ktls_question question = any_key;
 	const struct ktls_verdict *verdict;
 
 	ASSERT_EQ(0, ktls_set_policy(self->ktls, &policy, NULL, NULL));

@@ -555,8 +555,9 @@ int ktls_dump_outcomes(struct ktls *ktls, ktls_outcome_fn *fn, void *arg);
  * Without any, it allows all and has no rules.
  *
  * Return: 0; -EPERM without CAP_NET_ADMIN in the user namespace that owns the
- * network namespace; -ENOPKG if the module was unloaded; or another negative
- * errno.
+ * network namespace; -EACCES if it is inherited, and the caller lacks CAP_NET_ADMIN
+ * in the initial user namespace; -ENOPKG if the module was unloaded; or another
+ * negative errno.
  */
 int ktls_get_policy(struct ktls *ktls, const struct ktls_policy **policy);
 
@@ -589,8 +590,8 @@ int ktls_set_policy(struct ktls *ktls, const struct ktls_policy *policy,
  * Nothing is counted.
  *
  * Return: 0; -EINVAL if the question lacks something; -ENOENT if the caller's cgroup
- * namespace has no cgroup of that number; -ENOPKG if the module was unloaded; or
- * another negative errno.
+ * namespace has no cgroup of that number; -EPERM or -EACCES as ktls_get_policy();
+ * -ENOPKG if the module was unloaded; or another negative errno.
  */
 int ktls_test_policy(struct ktls *ktls, const struct ktls_question *question,
 		     const struct ktls_verdict **verdict);
