@@ -4,9 +4,11 @@
 #include <errno.h>
 #include <netinet/in.h>
 #include <poll.h>
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -15,6 +17,7 @@
 #include "life.h"
 
 #define ALICE	1001
+#define BOB	1002
 #define VERSION	TLS_1_3_VERSION
 #define CIPHER	TLS_CIPHER_AES_GCM_128
 
@@ -284,6 +287,107 @@ TEST_F_TIMEOUT(attempts, bounded, 300)
 	for (i = 0; i < 6; i++)
 		EXPECT_EQ(i + 1, self->list.attempt[i].number);
 	EXPECT_EQ(6 + n, module_state().attempts);
+}
+
+/* Refused attempts, of as many users as there are in a user namespace of hers, if
+ * she has one.
+ */
+static int make_flood(bool namespace, int down)
+{
+	int alone = socket(AF_INET, SOCK_STREAM, 0);
+	unsigned int i;
+	char c;
+
+	if (setresgid(ALICE, ALICE, ALICE) || setresuid(ALICE, ALICE, ALICE))
+		return 1;
+	if (namespace && (prctl(PR_SET_DUMPABLE, 1) || unshare(CLONE_NEWUSER)))
+		return 2;
+	/* Now, or once it has users. */
+	if (read(down, &c, 1) != 1)
+		return 3;
+	for (i = 0; i < 3 * LIMIT; i++) {
+		if (namespace && setresuid(-1, 1 + i % 999, -1))
+			return 4;
+		if (tls_attach(alone) != -ENOTCONN)
+			return 5;
+	}
+
+	return 0;
+}
+
+static void flood_by_alice(struct __test_metadata *_metadata, bool namespace)
+{
+	int down[2], status;
+	char command[128];
+	pid_t pid;
+
+	ASSERT_EQ(0, pipe(down));
+	pid = fork();
+	if (!pid)
+		_exit(make_flood(namespace, down[0]));
+	if (namespace) {
+		snprintf(command, sizeof(command),
+			 "until echo 0 100000 1000 >/proc/%d/uid_map; do sleep 0.1; done 2>/dev/null",
+			 pid);
+		ASSERT_EQ(0, system(command));
+	}
+	ASSERT_EQ(1, write(down[1], "", 1));
+	ASSERT_EQ(pid, waitpid(pid, &status, 0));
+	EXPECT_EQ(0, status) TH_LOG("exit %d", WEXITSTATUS(status));
+	close(down[0]);
+	close(down[1]);
+}
+
+/* Bob's attempts of a list. */
+static unsigned int bobs(const struct list *list)
+{
+	unsigned int n = 0;
+	size_t i;
+
+	for (i = 0; i < list->n; i++)
+		n += list->attempt[i].uid == BOB;
+
+	return n;
+}
+
+/* A user who makes many does not push out those of another. */
+TEST_F_TIMEOUT(attempts, flooded, 300)
+{
+	unsigned int i, namespace, tries = 0;
+	int alone;
+
+again:
+	alone = socket(AF_INET, SOCK_STREAM, 0);
+	ASSERT_EQ(0, seteuid(BOB));
+	for (i = 0; i < 5; i++)
+		EXPECT_EQ(-ENOTCONN, tls_attach(alone));
+	ASSERT_EQ(0, seteuid(0));
+	for (namespace = 0; namespace < 2; namespace++) {
+		flood_by_alice(_metadata, namespace);
+		get(_metadata, self, true);
+		ASSERT_EQ(LIMIT, self->list.n);
+		EXPECT_EQ(3 * LIMIT * (namespace + 1) + 5,
+			  self->list.attempt[LIMIT - 1].number);
+		/* One time in 64 they have a share in common. */
+		if (!bobs(&self->list) && tries++ < 2) {
+			close(alone);
+			ktls_close(self->ktls);
+			ASSERT_EQ(0, netns_new());
+			ASSERT_EQ(0, ktls_open(&self->ktls, -1));
+			goto again;
+		}
+		EXPECT_EQ(5, bobs(&self->list));
+		EXPECT_EQ(1, self->list.attempt[0].number);
+	}
+	/* All is for those who need it, until there are others. */
+	ASSERT_EQ(0, seteuid(BOB));
+	for (i = 0; i < LIMIT; i++)
+		tls_attach(alone);
+	ASSERT_EQ(0, seteuid(0));
+	get(_metadata, self, true);
+	EXPECT_EQ(LIMIT, self->list.n);
+	EXPECT_LE(LIMIT / 2, bobs(&self->list));
+	EXPECT_GE(LIMIT / 2 + 1, bobs(&self->list));
 }
 
 /* Kilobytes that the kernel has not given back. */
