@@ -112,9 +112,7 @@ int ktls_nl_policy_get_doit(struct sk_buff *skb, struct genl_info *info)
 				KTLS_CMD_POLICY_GET);
 	if (hdr) {
 		rcu_read_lock();
-		/* Before the rules: who changes them is then found out. */
-		generation = smp_load_acquire(&kn->policy_generation);
-		policy = ktls_policy_in_force(kn, &inherited);
+		policy = ktls_policy_in_force(kn, &inherited, &generation);
 		if (policy && inherited &&
 		    !netlink_capable(skb, CAP_NET_ADMIN)) {
 			GENL_SET_ERR_MSG(info,

@@ -15,8 +15,8 @@
 /* Serialises those who replace a policy, of any namespace. */
 static DEFINE_MUTEX(ktls_policy_mutex);
 
-/* Number of the latest policy; under the mutex. */
-static u64 ktls_policy_latest;
+/* Number of the latest change of a policy, of any namespace; under the mutex. */
+static unsigned long ktls_policy_latest;
 
 static enum ktls_direction ktls_step_direction(u8 step)
 {
@@ -409,6 +409,19 @@ struct ktls_policy *ktls_policy_alloc(unsigned int n_rules)
 	return policy;
 }
 
+/* Number of the latest change of what is in force, which may be inherited. Caller
+ * holds the mutex.
+ */
+static unsigned long ktls_policy_generation(const struct ktls_net *kn)
+{
+	const struct ktls_net *initial = ktls_net(&init_net);
+
+	if (rcu_access_pointer(kn->policy))
+		return kn->policy_generation;
+
+	return max(kn->policy_generation, initial->policy_generation);
+}
+
 /**
  * ktls_policy_replace() - set the policy of a namespace
  * @kn: namespace
@@ -429,12 +442,13 @@ int ktls_policy_replace(struct ktls_net *kn, struct ktls_policy *policy,
 			struct netlink_ext_ack *extack)
 {
 	struct ktls_policy *old;
+	unsigned long number;
 	int err = 0;
 
 	mutex_lock(&ktls_policy_mutex);
 	old = rcu_dereference_protected(kn->policy,
 					lockdep_is_held(&ktls_policy_mutex));
-	if (generation && *generation != kn->policy_generation) {
+	if (generation && *generation != (u32)ktls_policy_generation(kn)) {
 		NL_SET_ERR_MSG(extack,
 			       "the policy was changed meanwhile; read it again");
 		err = -ESTALE;
@@ -443,14 +457,15 @@ int ktls_policy_replace(struct ktls_net *kn, struct ktls_policy *policy,
 			       "the policy was set by the host's administrator, and only they may change it");
 		err = -EPERM;
 	} else {
+		number = ++ktls_policy_latest;
 		if (policy) {
 			policy->admin = admin;
-			policy->number = ++ktls_policy_latest;
+			policy->number = number;
 		}
 		rcu_assign_pointer(kn->policy, policy);
-		*next = kn->policy_generation + 1;
+		*next = number;
 		/* Who reads this one finds these rules, or later ones. */
-		smp_store_release(&kn->policy_generation, *next);
+		smp_store_release(&kn->policy_generation, number);
 	}
 	mutex_unlock(&ktls_policy_mutex);
 
@@ -464,17 +479,25 @@ int ktls_policy_replace(struct ktls_net *kn, struct ktls_policy *policy,
  * ktls_policy_in_force() - the policy of a namespace, to be looked at
  * @kn: namespace
  * @inherited: it is the initial namespace's
+ * @generation: number of the latest change of these rules, or of earlier ones: who
+ *	changes them meanwhile is found out
  *
  * Context: RCU read section.
  * Return: the policy, or NULL if there is none.
  */
 const struct ktls_policy *ktls_policy_in_force(struct ktls_net *kn,
-					       bool *inherited)
+					       bool *inherited, u32 *generation)
 {
 	struct ktls_net *initial = ktls_net(&init_net);
-	struct ktls_policy *policy = rcu_dereference(kn->policy);
+	const struct ktls_policy *policy;
+	unsigned long own, theirs;
 
+	/* Before the rules, as they are written behind them. */
+	own = smp_load_acquire(&kn->policy_generation);
+	theirs = smp_load_acquire(&initial->policy_generation);
+	policy = rcu_dereference(kn->policy);
 	*inherited = !policy && kn != initial;
+	*generation = policy ? own : max(own, theirs);
 
 	return policy ?: rcu_dereference(initial->policy);
 }

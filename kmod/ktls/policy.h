@@ -50,7 +50,7 @@ struct ktls_rule {
 /**
  * struct ktls_policy - rules in their order; never changed but for the hits
  * @rcu: to free it
- * @number: no other policy, of any namespace, has or had it; from 1
+ * @number: of the change that set it, which is no other's; from 1
  * @admin: was set with CAP_NET_ADMIN in the initial user namespace
  * @dry_run: nothing is denied
  * @fallback: &enum ktls_action where no rule matches
@@ -60,7 +60,7 @@ struct ktls_rule {
  */
 struct ktls_policy {
 	struct rcu_head rcu;
-	u64 number;
+	unsigned long number;
 	bool admin;
 	bool dry_run;
 	u8 fallback;
@@ -99,7 +99,7 @@ struct ktls_subject {
  * @rule: the rule that decides, from 1; 0 for the default
  */
 struct ktls_word {
-	u64 policy;
+	unsigned long policy;
 	u16 rule;
 };
 
@@ -130,7 +130,8 @@ int ktls_policy_replace(struct ktls_net *kn, struct ktls_policy *policy,
 			bool admin, const u32 *generation, u32 *next,
 			struct netlink_ext_ack *extack);
 const struct ktls_policy *ktls_policy_in_force(struct ktls_net *kn,
-					       bool *inherited);
+					       bool *inherited,
+					       u32 *generation);
 void ktls_policy_net_exit(struct ktls_net *kn);
 
 #endif /* _KTLS_POLICY_H */

@@ -46,7 +46,7 @@ struct tls_context;
  * @attempts: attempts to attach TLS and to install keys
  * @policy: what is allowed, NULL if that is the initial namespace's to say;
  *	under RCU
- * @policy_generation: how often @policy was set
+ * @policy_generation: number of the change that set @policy last
  * @lost_sockets: kTLS sockets that no memory was left for, or that were not to
  *	be had when the module was loaded
  * @lost_events: notifications that a listener did not get
@@ -68,7 +68,7 @@ struct ktls_net {
 	struct work_struct events_work;
 	struct ktls_attempts attempts;
 	struct ktls_policy __rcu *policy;
-	u32 policy_generation;
+	unsigned long policy_generation;
 	atomic64_t lost_sockets;
 	atomic64_t lost_events;
 };

@@ -324,7 +324,7 @@ struct ktls_rule {
 
 /**
  * struct ktls_policy - what the kernel may do with TLS keys
- * @generation: grows with every change
+ * @generation: grows with every change, also of what is inherited
  * @fallback: enum ktls_action, "default" in the specification: for keys that no
  *	rule matches
  * @dry_run: nothing is denied; what would have been is marked
