@@ -653,6 +653,45 @@ TEST_F_TIMEOUT(policy, replace_under_load, 900)
 	EXPECT_EQ(0, module_state().open);
 }
 
+/* The largest policy, and the smallest. */
+static void *grow_and_shrink(void *arg)
+{
+	static struct ktls_rule rules[256];
+	struct ktls *ktls;
+	unsigned int i;
+
+	if (ktls_open(&ktls, -1))
+		abort();
+	for (i = 0; replacing; i++)
+		if (set(ktls, rules, i % 2 ? 256 : 0))
+			abort();
+	ktls_close(ktls);
+
+	return NULL;
+}
+
+/* Who reads gets one of them as a whole. */
+TEST_F_TIMEOUT(policy, read_while_replaced, 300)
+{
+	unsigned int i, large = 0, n = scale("READS", 5000, 300);
+	const struct ktls_policy *policy;
+	pthread_t thread;
+
+	replacing = true;
+	ASSERT_EQ(0, pthread_create(&thread, NULL, grow_and_shrink, NULL));
+	for (i = 0; i < n; i++) {
+		ASSERT_EQ(0, ktls_get_policy(self->ktls, &policy))
+			TH_LOG("%s", ktls_strerror(self->ktls));
+		EXPECT_TRUE(!policy->rules_count ||
+			    policy->rules_count == 256);
+		large += !!policy->rules_count;
+	}
+	replacing = false;
+	pthread_join(thread, NULL);
+	EXPECT_LT(0, large);
+	EXPECT_GT(n, large);
+}
+
 TEST_F(policy, limits)
 {
 	struct ktls_rule *rules = calloc(257, sizeof(*rules));
