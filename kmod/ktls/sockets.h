@@ -197,7 +197,8 @@ struct ktls_reading {
 	} stream[KTLS_DIRECTIONS];
 };
 
-void ktls_socket_read(struct ktls_socket *ks, struct ktls_reading *r);
+void ktls_socket_read(struct ktls_socket *ks, struct ktls_reading *r,
+		      unsigned long *waited);
 unsigned int ktls_socket_closed_kept(const struct ktls_net *kn);
 
 struct ktls_socket *ktls_socket_find(struct ktls_net *kn, u64 cookie);

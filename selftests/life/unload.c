@@ -331,6 +331,51 @@ TEST_F_TIMEOUT(unload, parked_in_sendmsg, 300)
 	ktls_close(ktls);
 }
 
+/* Who reads many of them does not wait for each. */
+TEST_F_TIMEOUT(unload, many_parked, 300)
+{
+	static char content[1 << 16];
+	static struct task sender[30];
+	struct cookies cookies = {};
+	int uffd[30], fd[2], pass;
+	unsigned int i, n = 30;
+	uint64_t began, busy;
+	struct ktls *ktls;
+
+	ASSERT_EQ(0, ktls_open(&ktls, -1));
+	for (i = 0; i < n; i++) {
+		uffd[i] = page_open(&sender[i].page);
+		if (uffd[i] < 0)
+			SKIP(return, "no userfaultfd");
+		ASSERT_EQ(0, tls_pair(fd, VERSION, CIPHER));
+		sender[i].fd = fd[0];
+		task_start(&sender[i], run_send);
+		ASSERT_TRUE(page_wanted(uffd[i]));
+	}
+	for (pass = 0; pass < 3; pass++) {
+		began = now_ms();
+		ASSERT_EQ(0, cookies_dump(ktls, NULL, &cookies));
+		EXPECT_GT(5000, now_ms() - began)
+			TH_LOG("%d: %llu ms", pass, now_ms() - began);
+		EXPECT_EQ(2 * n + 2, cookies.n);
+		began = now_ms();
+		busy = 0;
+		ASSERT_EQ(0, ktls_dump_totals(ktls, add_busy, &busy));
+		EXPECT_EQ(2 * n, busy);
+		EXPECT_GT(5000, now_ms() - began)
+			TH_LOG("%d: %llu ms", pass, now_ms() - began);
+	}
+	for (i = 0; i < n; i++) {
+		ASSERT_EQ(0, page_fill(uffd[i], sender[i].page, content,
+				       getpagesize()));
+		EXPECT_TRUE(task_wait(&sender[i], 5000));
+	}
+	busy = 0;
+	ASSERT_EQ(0, ktls_dump_totals(ktls, add_busy, &busy));
+	EXPECT_EQ(0, busy);
+	ktls_close(ktls);
+}
+
 /* One that was busy no longer is, and its numbers are whole. */
 TEST_F_TIMEOUT(unload, busy_for_a_while, 300)
 {
