@@ -11,7 +11,9 @@
 
 #include <linux/delay.h>
 #include <linux/ftrace.h>
+#include <linux/hash.h>
 #include <linux/kprobes.h>
+#include <linux/log2.h>
 #include <linux/module.h>
 #include <linux/percpu-refcount.h>
 #include <linux/static_call.h>
@@ -59,7 +61,7 @@ static u32 ktls_armed;
 
 /**
  * struct ktls_request - a request for a key that a task is in
- * @node: in ktls_requests
+ * @node: in a list of ktls_requests
  * @task: the task
  * @attempt: what is to be told of it
  */
@@ -69,22 +71,66 @@ struct ktls_request {
 	struct ktls_attempt attempt;
 };
 
-/* Requests between setsockopt() and its return, for what is called in between;
- * hardly ever more than a few.
+/* Requests between setsockopt() and its return, for what is called in between.
+ * A task may sleep there for as long as user space likes (the key on a page that
+ * does not come), so that there may be many; hence as many lists as processors
+ * are likely to look for theirs at a time, by task, the latest request first.
  */
-static LIST_HEAD(ktls_requests);
-static DEFINE_SPINLOCK(ktls_requests_lock);
+#define KTLS_REQUEST_LISTS	64
+
+static struct ktls_requests {
+	/* list */
+	spinlock_t lock;
+	struct list_head list;
+} ktls_requests[KTLS_REQUEST_LISTS];
+
+static struct ktls_requests *ktls_requests_of(const struct task_struct *task)
+{
+	return &ktls_requests[hash_ptr(task, ilog2(KTLS_REQUEST_LISTS))];
+}
+
+static void ktls_requests_init(void)
+{
+	unsigned int i;
+
+	for (i = 0; i < KTLS_REQUEST_LISTS; i++) {
+		spin_lock_init(&ktls_requests[i].lock);
+		INIT_LIST_HEAD(&ktls_requests[i].list);
+	}
+}
+
+static void ktls_request_add(struct ktls_request *request)
+{
+	struct ktls_requests *requests = ktls_requests_of(request->task);
+
+	spin_lock(&requests->lock);
+	list_add(&request->node, &requests->list);
+	spin_unlock(&requests->lock);
+}
+
+static void ktls_request_del(struct ktls_request *request)
+{
+	struct ktls_requests *requests = ktls_requests_of(request->task);
+
+	spin_lock(&requests->lock);
+	list_del(&request->node);
+	spin_unlock(&requests->lock);
+}
 
 /* Of this task; it stays until the task returns, or NULL. */
 static struct ktls_request *ktls_request_mine(void)
 {
+	struct ktls_requests *requests = ktls_requests_of(current);
 	struct ktls_request *request, *found = NULL;
 
-	spin_lock(&ktls_requests_lock);
-	list_for_each_entry(request, &ktls_requests, node)
-		if (request->task == current)
+	spin_lock(&requests->lock);
+	list_for_each_entry(request, &requests->list, node) {
+		if (request->task == current) {
 			found = request;
-	spin_unlock(&ktls_requests_lock);
+			break;
+		}
+	}
+	spin_unlock(&requests->lock);
 
 	return found;
 }
@@ -312,15 +358,9 @@ static int ktls_tls_setsockopt(struct sock *sk, int level, int optname,
 		attempt->cipher = info.cipher_type;
 	}
 
-	spin_lock(&ktls_requests_lock);
-	list_add(&request.node, &ktls_requests);
-	spin_unlock(&ktls_requests_lock);
-
+	ktls_request_add(&request);
 	err = static_call(tls_setsockopt)(sk, level, optname, optval, optlen);
-
-	spin_lock(&ktls_requests_lock);
-	list_del(&request.node);
-	spin_unlock(&ktls_requests_lock);
+	ktls_request_del(&request);
 
 	if (!err)
 		attempt->mode = ktls_key_mode(ctx, dir);
@@ -709,6 +749,7 @@ int ktls_hooks_arm(void)
 {
 	const u32 need = KTLS_HOOK_CLOSE | KTLS_HOOK_CTX_FREE;
 
+	ktls_requests_init();
 	ktls_armed = ktls_arm(&ktls_observer_ops, ktls_observers,
 			      ARRAY_SIZE(ktls_observers));
 	if ((ktls_armed & need) != need) {
