@@ -622,6 +622,35 @@ static void ktls_find(struct ktls_probe *probes, unsigned int n)
 		unregister_kprobes(found, n_found);
 }
 
+static void ktls_disarm(struct ftrace_ops *ops)
+{
+	unregister_ftrace_function(ops);
+	ftrace_free_filter(ops);
+}
+
+/* One more of a kind. Not all at once: where somebody else changes where one of
+ * these functions leads, as a live patch does, ftrace refuses all of them.
+ */
+static int ktls_arm_one(struct ftrace_ops *ops, struct ktls_probe *probe,
+			bool *registered)
+{
+	int err;
+
+	if (probe->set_original)
+		probe->set_original((void *)probe->addr);
+	err = ftrace_set_filter_ip(ops, probe->addr, 0, 0);
+	if (err || *registered)
+		return err;
+
+	err = register_ftrace_function(ops);
+	*registered = !err;
+	/* An empty filter would stand for all functions. */
+	if (err)
+		ftrace_free_filter(ops);
+
+	return err;
+}
+
 /* Arm all of one kind that can be. A fact is known if every function that it
  * takes was found.
  */
@@ -629,6 +658,7 @@ static u32 ktls_arm(struct ftrace_ops *ops, struct ktls_probe *probes,
 		    unsigned int n)
 {
 	u32 facts = 0, lacking = 0;
+	bool registered = false;
 	unsigned int i;
 
 	ktls_find(probes, n);
@@ -641,39 +671,21 @@ static u32 ktls_arm(struct ftrace_ops *ops, struct ktls_probe *probes,
 			lacking |= probe->fact;
 			continue;
 		}
-		err = ftrace_set_filter_ip(ops, probe->addr, 0, 0);
+		err = ktls_arm_one(ops, probe, &registered);
 		if (err) {
-			pr_warn("%s: cannot be traced: %d\n", probe->symbol,
-				err);
+			pr_warn("%s: cannot be hooked: %d (does somebody else, as a live patch does, or is kernel.ftrace_enabled 0?)\n",
+				probe->symbol, err);
 			lacking |= probe->fact;
 			probe->addr = 0;
 			continue;
 		}
-		if (probe->set_original)
-			probe->set_original((void *)probe->addr);
 		facts |= probe->fact;
 	}
 	facts &= ~lacking;
-
-	if (facts) {
-		int err = register_ftrace_function(ops);
-
-		if (err) {
-			pr_warn("ftrace: %d (is another hook in place, or kernel.ftrace_enabled 0?)\n",
-				err);
-			facts = 0;
-		}
-	}
-	if (!facts)
-		ftrace_free_filter(ops);
+	if (registered && !facts)
+		ktls_disarm(ops);
 
 	return facts;
-}
-
-static void ktls_disarm(struct ftrace_ops *ops)
-{
-	unregister_ftrace_function(ops);
-	ftrace_free_filter(ops);
 }
 
 /* Not exported, and so found by its name. */
