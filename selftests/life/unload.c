@@ -3,7 +3,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/userfaultfd.h>
 #include <poll.h>
 #include <pthread.h>
 #include <sched.h>
@@ -11,8 +10,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/ioctl.h>
-#include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -156,55 +153,6 @@ static bool works(const int fd[2], uint64_t position[2])
 	       recv_pattern(fd[1], 5000, 1, &position[0]) &&
 	       (sent = position[1], send_pattern(fd[1], 77, 2, &sent)) &&
 	       recv_pattern(fd[0], 77, 2, &position[1]);
-}
-
-/* A page that is not there until it is filled, or -1. */
-static int page_open(void **page)
-{
-	struct uffdio_api api = { .api = UFFD_API };
-	struct uffdio_register range = {
-		.range.len = getpagesize(),
-		.mode = UFFDIO_REGISTER_MODE_MISSING,
-	};
-	int fd;
-
-	fd = syscall(SYS_userfaultfd, O_CLOEXEC | O_NONBLOCK);
-	if (fd < 0)
-		return -1;
-	*page = mmap(NULL, getpagesize(), PROT_READ | PROT_WRITE,
-		     MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	range.range.start = (uintptr_t)*page;
-	if (*page == MAP_FAILED || ioctl(fd, UFFDIO_API, &api) ||
-	    ioctl(fd, UFFDIO_REGISTER, &range)) {
-		close(fd);
-		return -1;
-	}
-
-	return fd;
-}
-
-/* Does somebody wait for the page? */
-static bool page_wanted(int fd)
-{
-	struct pollfd p = { .fd = fd, .events = POLLIN };
-	struct uffd_msg msg;
-
-	return poll(&p, 1, 10000) == 1 &&
-	       read(fd, &msg, sizeof(msg)) == sizeof(msg);
-}
-
-static int page_fill(int fd, void *page, const void *bytes, size_t len)
-{
-	static char content[1 << 16] __attribute__((aligned(4096)));
-	struct uffdio_copy copy = {
-		.dst = (uintptr_t)page,
-		.src = (uintptr_t)content,
-		.len = getpagesize(),
-	};
-
-	memcpy(content, bytes, len);
-
-	return ioctl(fd, UFFDIO_COPY, &copy) ? -errno : 0;
 }
 
 /* A pair of which the first lacks its key to send with. */
