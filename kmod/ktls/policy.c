@@ -494,6 +494,7 @@ const struct ktls_policy *ktls_policy_in_force(struct ktls_net *kn,
 
 	/* Before the rules, as they are written behind them. */
 	own = smp_load_acquire(&kn->policy_generation);
+	/* Likewise. */
 	theirs = smp_load_acquire(&initial->policy_generation);
 	policy = rcu_dereference(kn->policy);
 	*inherited = !policy && kn != initial;
