@@ -73,6 +73,7 @@ static struct net *rival_net;
 
 static int __init rival_init(void)
 {
+	/* It is written to. */
 	static char name[] = "tcp_set_ulp";
 	int err;
 
