@@ -3,10 +3,13 @@
 
 #include <linux/cgroup.h>
 #include <linux/cred.h>
+#include <linux/jhash.h>
 #include <linux/mm.h>
 #include <linux/net.h>
 #include <linux/pid.h>
+#include <linux/random.h>
 #include <linux/sched.h>
+#include <linux/user_namespace.h>
 #include <net/sock.h>
 
 #include "attempts.h"
@@ -71,23 +74,21 @@ static bool ktls_attempt_failed(const struct ktls_attempt *attempt)
 /* Room for the attempts of a namespace, with the first of them. */
 static bool ktls_attempts_room(struct ktls_attempts *attempts)
 {
-	struct ktls_attempt *entry[2];
 	u64 (*outcomes)[KTLS_ERRNOS];
+	struct ktls_ring *ring[2];
 	bool room;
 
 	if (READ_ONCE(attempts->outcomes))
 		return true;
 
-	entry[0] = kvcalloc(KTLS_ATTEMPTS_LIMIT, sizeof(**entry),
-			    GFP_KERNEL_ACCOUNT);
-	entry[1] = kvcalloc(KTLS_ATTEMPTS_LIMIT, sizeof(**entry),
-			    GFP_KERNEL_ACCOUNT);
+	ring[0] = kvzalloc(sizeof(*ring[0]), GFP_KERNEL_ACCOUNT);
+	ring[1] = kvzalloc(sizeof(*ring[1]), GFP_KERNEL_ACCOUNT);
 	outcomes = kvcalloc(KTLS_STEPS, sizeof(*outcomes), GFP_KERNEL_ACCOUNT);
 
 	spin_lock(&attempts->lock);
-	if (entry[0] && entry[1] && outcomes && !attempts->outcomes) {
-		swap(attempts->ring[0].entry, entry[0]);
-		swap(attempts->ring[1].entry, entry[1]);
+	if (ring[0] && ring[1] && outcomes && !attempts->outcomes) {
+		swap(attempts->ring[0], ring[0]);
+		swap(attempts->ring[1], ring[1]);
 		swap(attempts->outcomes, outcomes);
 	}
 	room = attempts->outcomes;
@@ -95,11 +96,65 @@ static bool ktls_attempts_room(struct ktls_attempts *attempts)
 		attempts->lost++;
 	spin_unlock(&attempts->lock);
 
-	kvfree(entry[0]);
-	kvfree(entry[1]);
+	kvfree(ring[0]);
+	kvfree(ring[1]);
 	kvfree(outcomes);
 
 	return room;
+}
+
+/* Whose the calling process's attempts are. In a user namespace of their own,
+ * anybody can be many users; they all count as the one who made it.
+ */
+static unsigned int ktls_share(const struct ktls_attempts *attempts)
+{
+	const struct user_namespace *ns = current_user_ns();
+	kuid_t uid = current_euid();
+
+	for (; ns->parent; ns = ns->parent)
+		uid = ns->owner;
+
+	return jhash_1word(__kuid_val(uid), attempts->seed) % KTLS_SHARES;
+}
+
+/* Where in the order the oldest attempt is of those who have most. Caller holds
+ * the lock.
+ */
+static unsigned int ktls_ring_victim(const struct ktls_ring *ring)
+{
+	unsigned int most = 0, i;
+
+	for (i = 1; i < KTLS_SHARES; i++)
+		if (ring->held[i] > ring->held[most])
+			most = i;
+	for (i = 0; ring->share[ring->order[i]] != most; i++)
+		;
+
+	return i;
+}
+
+/* Room for one more, which has the highest number; in it is the one that has to
+ * go, if one has. Caller holds the lock.
+ */
+static struct ktls_attempt *ktls_ring_add(struct ktls_ring *ring,
+					  unsigned int share)
+{
+	unsigned int place = ring->n, where;
+
+	if (ring->n < KTLS_ATTEMPTS_LIMIT) {
+		ring->n++;
+	} else {
+		where = ktls_ring_victim(ring);
+		place = ring->order[where];
+		ring->held[ring->share[place]]--;
+		memmove(&ring->order[where], &ring->order[where + 1],
+			(ring->n - 1 - where) * sizeof(ring->order[0]));
+	}
+	ring->order[ring->n - 1] = place;
+	ring->share[place] = share;
+	ring->held[share]++;
+
+	return &ring->entry[place];
 }
 
 /**
@@ -115,10 +170,9 @@ void ktls_attempt_record(struct ktls_net *kn, struct ktls_attempt *attempt,
 {
 	struct ktls_attempts *attempts = &kn->attempts;
 	bool listeners = ktls_netlink_has_listeners(kn, KTLS_NLGRP_ATTEMPTS);
+	unsigned int column, share;
 	struct ktls_attempt *slot;
 	struct pid *forgotten;
-	struct ktls_ring *ring;
-	unsigned int column;
 
 	if (!ktls_attempts_room(attempts))
 		return;
@@ -126,6 +180,7 @@ void ktls_attempt_record(struct ktls_net *kn, struct ktls_attempt *attempt,
 	attempt->error = -err;
 	attempt->time = ktime_get_real_ns();
 	column = min_t(unsigned int, attempt->error, KTLS_ERRNOS - 1);
+	share = ktls_share(attempts);
 
 	spin_lock(&attempts->lock);
 	attempts->outcomes[attempt->step][column]++;
@@ -136,8 +191,8 @@ void ktls_attempt_record(struct ktls_net *kn, struct ktls_attempt *attempt,
 	attempt->number = ++attempts->latest;
 	if (!listeners)
 		attempts->sent = attempts->latest;
-	ring = &attempts->ring[ktls_attempt_failed(attempt)];
-	slot = &ring->entry[ring->count++ % KTLS_ATTEMPTS_LIMIT];
+	slot = ktls_ring_add(attempts->ring[ktls_attempt_failed(attempt)],
+			     share);
 	forgotten = slot->pid;
 	*slot = *attempt;
 	slot->pid = get_pid(task_tgid(current));
@@ -148,26 +203,24 @@ void ktls_attempt_record(struct ktls_net *kn, struct ktls_attempt *attempt,
 		ktls_events_kick(kn);
 }
 
-/* First one of a ring with a number that is not less, or NULL. Numbers ascend.
- * Caller holds the lock.
+/* First one of a ring with a number that is not less, or NULL. Caller holds the
+ * lock.
  */
 static const struct ktls_attempt *ktls_ring_find(const struct ktls_ring *ring,
 						 u64 number)
 {
-	u64 low, high = ring->count;
+	unsigned int low = 0, high = ring ? ring->n : 0, end = high;
 
-	low = high > KTLS_ATTEMPTS_LIMIT ? high - KTLS_ATTEMPTS_LIMIT : 0;
 	while (low < high) {
-		u64 middle = low + (high - low) / 2;
+		unsigned int middle = low + (high - low) / 2;
 
-		if (ring->entry[middle % KTLS_ATTEMPTS_LIMIT].number < number)
+		if (ring->entry[ring->order[middle]].number < number)
 			low = middle + 1;
 		else
 			high = middle;
 	}
 
-	return low < ring->count ?
-	       &ring->entry[low % KTLS_ATTEMPTS_LIMIT] : NULL;
+	return low < end ? &ring->entry[ring->order[low]] : NULL;
 }
 
 /* Caller holds the lock, and gets a reference to the process. */
@@ -176,9 +229,9 @@ static bool ktls_attempt_find(struct ktls_attempts *attempts, u64 number,
 {
 	const struct ktls_attempt *ok, *found;
 
-	found = ktls_ring_find(&attempts->ring[true], number);
+	found = ktls_ring_find(attempts->ring[true], number);
 	if (!failed) {
-		ok = ktls_ring_find(&attempts->ring[false], number);
+		ok = ktls_ring_find(attempts->ring[false], number);
 		if (ok && (!found || ok->number < found->number))
 			found = ok;
 	}
@@ -271,6 +324,7 @@ bool ktls_attempts_unsent(struct ktls_net *kn, struct ktls_attempt *attempt)
 void ktls_attempts_net_init(struct ktls_net *kn)
 {
 	spin_lock_init(&kn->attempts.lock);
+	kn->attempts.seed = get_random_u32();
 }
 
 /**
@@ -280,14 +334,14 @@ void ktls_attempts_net_init(struct ktls_net *kn)
 void ktls_attempts_net_exit(struct ktls_net *kn)
 {
 	struct ktls_attempts *attempts = &kn->attempts;
-	unsigned int i, ring;
+	unsigned int i, kind;
 
-	for (ring = 0; ring < 2; ring++) {
-		struct ktls_attempt *entry = attempts->ring[ring].entry;
+	for (kind = 0; kind < 2; kind++) {
+		struct ktls_ring *ring = attempts->ring[kind];
 
-		for (i = 0; entry && i < KTLS_ATTEMPTS_LIMIT; i++)
-			put_pid(entry[i].pid);
-		kvfree(entry);
+		for (i = 0; ring && i < ring->n; i++)
+			put_pid(ring->entry[i].pid);
+		kvfree(ring);
 	}
 	kvfree(attempts->outcomes);
 }

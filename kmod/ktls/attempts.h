@@ -19,6 +19,9 @@ struct sock;
  */
 #define KTLS_ATTEMPTS_LIMIT	1024
 
+/* Shares that users fall into: who makes many does not push out another's. */
+#define KTLS_SHARES		64
+
 /* Results that are told from each other: 0, the errnos that user space knows
  * (EHWPOISON is the last), and all others in one.
  */
@@ -78,18 +81,24 @@ struct ktls_attempt {
 
 /**
  * struct ktls_ring - the latest attempts of a kind
- * @entry: KTLS_ATTEMPTS_LIMIT of them, each at the place of its count modulo the
- *	limit
- * @count: how many there ever were
+ * @n: how many
+ * @order: their places in @entry, in the order of their numbers
+ * @share: whose the attempt at each place is
+ * @held: how many each share has
+ * @entry: the attempts
  */
 struct ktls_ring {
-	struct ktls_attempt *entry;
-	u64 count;
+	unsigned int n;
+	u16 order[KTLS_ATTEMPTS_LIMIT];
+	u8 share[KTLS_ATTEMPTS_LIMIT];
+	u16 held[KTLS_SHARES];
+	struct ktls_attempt entry[KTLS_ATTEMPTS_LIMIT];
 };
 
 /**
  * struct ktls_attempts - what a namespace knows of its attempts
  * @lock: protects the rest
+ * @seed: makes it unknown which users have a share in common; never changed
  * @ring: of those that succeeded, and of those that failed
  * @latest: number of the latest
  * @sent: number of the latest that listeners were told of, or nobody listened to
@@ -98,9 +107,10 @@ struct ktls_ring {
  * @lost: attempts that there was no memory for
  */
 struct ktls_attempts {
-	/* all of it */
+	/* all that follows but the seed */
 	spinlock_t lock;
-	struct ktls_ring ring[2];
+	u32 seed;
+	struct ktls_ring *ring[2];
 	u64 latest;
 	u64 sent;
 	u64 (*outcomes)[KTLS_ERRNOS];

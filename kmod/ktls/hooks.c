@@ -11,7 +11,9 @@
 
 #include <linux/delay.h>
 #include <linux/ftrace.h>
+#include <linux/hash.h>
 #include <linux/kprobes.h>
+#include <linux/log2.h>
 #include <linux/module.h>
 #include <linux/percpu-refcount.h>
 #include <linux/static_call.h>
@@ -59,7 +61,7 @@ static u32 ktls_armed;
 
 /**
  * struct ktls_request - a request for a key that a task is in
- * @node: in ktls_requests
+ * @node: in a list of ktls_requests
  * @task: the task
  * @attempt: what is to be told of it
  */
@@ -69,22 +71,66 @@ struct ktls_request {
 	struct ktls_attempt attempt;
 };
 
-/* Requests between setsockopt() and its return, for what is called in between;
- * hardly ever more than a few.
+/* Requests between setsockopt() and its return, for what is called in between.
+ * A task may sleep there for as long as user space likes (the key on a page that
+ * does not come), so that there may be many; hence as many lists as processors
+ * are likely to look for theirs at a time, by task, the latest request first.
  */
-static LIST_HEAD(ktls_requests);
-static DEFINE_SPINLOCK(ktls_requests_lock);
+#define KTLS_REQUEST_LISTS	64
+
+static struct ktls_requests {
+	/* list */
+	spinlock_t lock;
+	struct list_head list;
+} ktls_requests[KTLS_REQUEST_LISTS];
+
+static struct ktls_requests *ktls_requests_of(const struct task_struct *task)
+{
+	return &ktls_requests[hash_ptr(task, ilog2(KTLS_REQUEST_LISTS))];
+}
+
+static void ktls_requests_init(void)
+{
+	unsigned int i;
+
+	for (i = 0; i < KTLS_REQUEST_LISTS; i++) {
+		spin_lock_init(&ktls_requests[i].lock);
+		INIT_LIST_HEAD(&ktls_requests[i].list);
+	}
+}
+
+static void ktls_request_add(struct ktls_request *request)
+{
+	struct ktls_requests *requests = ktls_requests_of(request->task);
+
+	spin_lock(&requests->lock);
+	list_add(&request->node, &requests->list);
+	spin_unlock(&requests->lock);
+}
+
+static void ktls_request_del(struct ktls_request *request)
+{
+	struct ktls_requests *requests = ktls_requests_of(request->task);
+
+	spin_lock(&requests->lock);
+	list_del(&request->node);
+	spin_unlock(&requests->lock);
+}
 
 /* Of this task; it stays until the task returns, or NULL. */
 static struct ktls_request *ktls_request_mine(void)
 {
+	struct ktls_requests *requests = ktls_requests_of(current);
 	struct ktls_request *request, *found = NULL;
 
-	spin_lock(&ktls_requests_lock);
-	list_for_each_entry(request, &ktls_requests, node)
-		if (request->task == current)
+	spin_lock(&requests->lock);
+	list_for_each_entry(request, &requests->list, node) {
+		if (request->task == current) {
 			found = request;
-	spin_unlock(&ktls_requests_lock);
+			break;
+		}
+	}
+	spin_unlock(&requests->lock);
 
 	return found;
 }
@@ -93,7 +139,8 @@ static struct ktls_request *ktls_request_mine(void)
  * program cannot change it any more.
  */
 static int ktls_key_allowed(struct sock *sk, enum ktls_direction dir,
-			    enum ktls_mode mode)
+			    enum ktls_mode mode,
+			    struct ktls_judgement *judgement)
 {
 	struct tls_context *ctx = tls_get_ctx(sk);
 	struct ktls_request *request = ktls_request_mine();
@@ -111,7 +158,50 @@ static int ktls_key_allowed(struct sock *sk, enum ktls_direction dir,
 	attempt->cipher = info->cipher_type;
 
 	return ktls_policy_enforce(ktls_net(sock_net(sk)), attempt, mode,
-				   &attempt->verdict);
+				   judgement);
+}
+
+/* It was done as the policy said: the attempt tells of it, the policy counts it. */
+static void ktls_key_judged(struct sock *sk,
+			    const struct ktls_judgement *judgement)
+{
+	struct ktls_request *request = ktls_request_mine();
+
+	if (request)
+		request->attempt.verdict = judgement->verdict;
+	ktls_policy_count(ktls_net(sock_net(sk)), judgement);
+}
+
+/* Is there a device to ask? Found as tls_set_device_offload() finds it, which is
+ * called for every first key.
+ */
+static bool ktls_device_there(struct sock *sk, netdev_features_t feature)
+{
+	struct net_device *dev;
+	struct dst_entry *dst;
+	bool there;
+
+	rcu_read_lock();
+	dst = __sk_dst_get(sk);
+	dev = dst ? netdev_sk_get_lowest_dev(dst->dev, sk) : NULL;
+	there = dev && dev->features & feature;
+	rcu_read_unlock();
+
+	return there;
+}
+
+/* May a device have the key? Where there is none, it was not denied the key. */
+static int ktls_device_allowed(struct sock *sk, enum ktls_direction dir,
+			       struct ktls_judgement *judgement)
+{
+	netdev_features_t feature = dir == KTLS_DIRECTION_TX ?
+				    NETIF_F_HW_TLS_TX : NETIF_F_HW_TLS_RX;
+	int err = ktls_key_allowed(sk, dir, KTLS_MODE_HW, judgement);
+
+	if (err && ktls_device_there(sk, feature))
+		ktls_key_judged(sk, judgement);
+
+	return err;
 }
 
 /* Originals are called directly: where IBT is in force, a function whose
@@ -156,13 +246,15 @@ static bool ktls_from_device_rx(const struct sock *sk, enum ktls_direction dir)
 static int ktls_tls_set_sw_offload(TLS_SET_SW_OFFLOAD_PARAMS)
 {
 	enum ktls_direction dir = tx ? KTLS_DIRECTION_TX : KTLS_DIRECTION_RX;
+	struct ktls_judgement judgement;
 	struct ktls_install in;
 	int err;
 
 	atomic_inc(&ktls_inside);
 	/* A device was allowed the key if it comes from there. */
 	if (!ktls_from_device_rx(sk, dir)) {
-		err = ktls_key_allowed(sk, dir, KTLS_MODE_SW);
+		err = ktls_key_allowed(sk, dir, KTLS_MODE_SW, &judgement);
+		ktls_key_judged(sk, &judgement);
 		if (err)
 			goto out;
 	}
@@ -178,18 +270,21 @@ out:
 
 static int ktls_tls_set_device_offload(TLS_SET_DEVICE_OFFLOAD_PARAMS)
 {
+	struct ktls_judgement judgement;
 	struct ktls_install in;
 	int err;
 
 	atomic_inc(&ktls_inside);
-	err = ktls_key_allowed(sk, KTLS_DIRECTION_TX, KTLS_MODE_HW);
+	err = ktls_device_allowed(sk, KTLS_DIRECTION_TX, &judgement);
 	if (err)
 		goto out;
 	ktls_socket_install_begin(sk, KTLS_DIRECTION_TX, &in);
 	err = static_call(tls_set_device_offload)(TLS_SET_DEVICE_OFFLOAD_ARGS);
-	if (!err)
+	if (!err) {
+		ktls_key_judged(sk, &judgement);
 		ktls_socket_install_end(sk, KTLS_DIRECTION_TX, KTLS_MODE_HW,
 					&in);
+	}
 out:
 	atomic_dec(&ktls_inside);
 
@@ -199,21 +294,24 @@ out:
 static int ktls_tls_set_device_offload_rx(struct sock *sk,
 					  struct tls_context *ctx)
 {
+	struct ktls_judgement judgement;
 	struct ktls_install in;
 	int err;
 
 	atomic_inc(&ktls_inside);
-	err = ktls_key_allowed(sk, KTLS_DIRECTION_RX, KTLS_MODE_HW);
+	err = ktls_device_allowed(sk, KTLS_DIRECTION_RX, &judgement);
 	if (err)
 		goto out;
 	ktls_socket_install_begin(sk, KTLS_DIRECTION_RX, &in);
 	err = static_call(tls_set_device_offload_rx)(sk, ctx);
 	/* It went through tls_set_sw_offload() before it asked the device. */
-	if (!err)
+	if (!err) {
+		ktls_key_judged(sk, &judgement);
 		ktls_socket_install_end(sk, KTLS_DIRECTION_RX, KTLS_MODE_HW,
 					&in);
-	else if (!in.rekey)
+	} else if (!in.rekey) {
 		ktls_socket_install_undo(sk, KTLS_DIRECTION_RX);
+	}
 out:
 	atomic_dec(&ktls_inside);
 
@@ -260,15 +358,9 @@ static int ktls_tls_setsockopt(struct sock *sk, int level, int optname,
 		attempt->cipher = info.cipher_type;
 	}
 
-	spin_lock(&ktls_requests_lock);
-	list_add(&request.node, &ktls_requests);
-	spin_unlock(&ktls_requests_lock);
-
+	ktls_request_add(&request);
 	err = static_call(tls_setsockopt)(sk, level, optname, optval, optlen);
-
-	spin_lock(&ktls_requests_lock);
-	list_del(&request.node);
-	spin_unlock(&ktls_requests_lock);
+	ktls_request_del(&request);
 
 	if (!err)
 		attempt->mode = ktls_key_mode(ctx, dir);
@@ -282,13 +374,15 @@ static int ktls_tls_setsockopt(struct sock *sk, int level, int optname,
 static int ktls_tcp_set_ulp(struct sock *sk, const char *name)
 {
 	struct ktls_net *kn = ktls_net(sock_net(sk));
+	struct ktls_judgement judgement;
 	struct ktls_attempt attempt;
 	int err;
 
 	atomic_inc(&ktls_inside);
 	ktls_attempt_init(&attempt, sk, KTLS_STEP_ULP);
-	err = ktls_policy_enforce(kn, &attempt, KTLS_MODE_NONE,
-				  &attempt.verdict);
+	err = ktls_policy_enforce(kn, &attempt, KTLS_MODE_NONE, &judgement);
+	attempt.verdict = judgement.verdict;
+	ktls_policy_count(kn, &judgement);
 	if (!err)
 		err = static_call(tcp_set_ulp)(sk, name);
 	ktls_attempt_record(kn, &attempt, err);
@@ -528,6 +622,35 @@ static void ktls_find(struct ktls_probe *probes, unsigned int n)
 		unregister_kprobes(found, n_found);
 }
 
+static void ktls_disarm(struct ftrace_ops *ops)
+{
+	unregister_ftrace_function(ops);
+	ftrace_free_filter(ops);
+}
+
+/* One more of a kind. Not all at once: where somebody else changes where one of
+ * these functions leads, as a live patch does, ftrace refuses all of them.
+ */
+static int ktls_arm_one(struct ftrace_ops *ops, struct ktls_probe *probe,
+			bool *registered)
+{
+	int err;
+
+	if (probe->set_original)
+		probe->set_original((void *)probe->addr);
+	err = ftrace_set_filter_ip(ops, probe->addr, 0, 0);
+	if (err || *registered)
+		return err;
+
+	err = register_ftrace_function(ops);
+	*registered = !err;
+	/* An empty filter would stand for all functions. */
+	if (err)
+		ftrace_free_filter(ops);
+
+	return err;
+}
+
 /* Arm all of one kind that can be. A fact is known if every function that it
  * takes was found.
  */
@@ -535,6 +658,7 @@ static u32 ktls_arm(struct ftrace_ops *ops, struct ktls_probe *probes,
 		    unsigned int n)
 {
 	u32 facts = 0, lacking = 0;
+	bool registered = false;
 	unsigned int i;
 
 	ktls_find(probes, n);
@@ -547,39 +671,21 @@ static u32 ktls_arm(struct ftrace_ops *ops, struct ktls_probe *probes,
 			lacking |= probe->fact;
 			continue;
 		}
-		err = ftrace_set_filter_ip(ops, probe->addr, 0, 0);
+		err = ktls_arm_one(ops, probe, &registered);
 		if (err) {
-			pr_warn("%s: cannot be traced: %d\n", probe->symbol,
-				err);
+			pr_warn("%s: cannot be hooked: %d (does somebody else, as a live patch does, or is kernel.ftrace_enabled 0?)\n",
+				probe->symbol, err);
 			lacking |= probe->fact;
 			probe->addr = 0;
 			continue;
 		}
-		if (probe->set_original)
-			probe->set_original((void *)probe->addr);
 		facts |= probe->fact;
 	}
 	facts &= ~lacking;
-
-	if (facts) {
-		int err = register_ftrace_function(ops);
-
-		if (err) {
-			pr_warn("ftrace: %d (is another hook in place, or kernel.ftrace_enabled 0?)\n",
-				err);
-			facts = 0;
-		}
-	}
-	if (!facts)
-		ftrace_free_filter(ops);
+	if (registered && !facts)
+		ktls_disarm(ops);
 
 	return facts;
-}
-
-static void ktls_disarm(struct ftrace_ops *ops)
-{
-	unregister_ftrace_function(ops);
-	ftrace_free_filter(ops);
 }
 
 /* Not exported, and so found by its name. */
@@ -655,6 +761,7 @@ int ktls_hooks_arm(void)
 {
 	const u32 need = KTLS_HOOK_CLOSE | KTLS_HOOK_CTX_FREE;
 
+	ktls_requests_init();
 	ktls_armed = ktls_arm(&ktls_observer_ops, ktls_observers,
 			      ARRAY_SIZE(ktls_observers));
 	if ((ktls_armed & need) != need) {

@@ -210,6 +210,7 @@ void ktls_netlink_multicast(struct ktls_net *kn, struct sk_buff *skb,
 void ktls_netlink_notify(struct ktls_socket *ks, u8 cmd, int dir)
 {
 	struct ktls_net *kn = ks->kn;
+	unsigned long waited = 0;
 	struct ktls_reading r;
 	struct sk_buff *skb;
 	int err;
@@ -217,7 +218,7 @@ void ktls_netlink_notify(struct ktls_socket *ks, u8 cmd, int dir)
 	if (!ktls_netlink_has_listeners(kn, KTLS_NLGRP_SOCKETS))
 		return;
 
-	ktls_socket_read(ks, &r);
+	ktls_socket_read(ks, &r, &waited);
 
 	skb = genlmsg_new(GENLMSG_DEFAULT_SIZE, GFP_KERNEL_ACCOUNT);
 	if (!skb)
@@ -280,6 +281,7 @@ int ktls_nl_socket_get_doit(struct sk_buff *skb, struct genl_info *info)
 {
 	struct ktls_net *kn = ktls_net(genl_info_net(info));
 	struct ktls_reader reader;
+	unsigned long waited = 0;
 	struct ktls_reading r;
 	struct ktls_socket *ks;
 	struct sk_buff *reply;
@@ -317,7 +319,7 @@ int ktls_nl_socket_get_doit(struct sk_buff *skb, struct genl_info *info)
 		err = -ENOMEM;
 		goto put;
 	}
-	ktls_socket_read(ks, &r);
+	ktls_socket_read(ks, &r, &waited);
 	err = ktls_fill_socket(reply, ks, &r, reader.user_ns, reader.pid_ns,
 			       info->snd_portid, info->snd_seq, 0,
 			       KTLS_CMD_SOCKET_GET, -1, -1);
@@ -430,7 +432,7 @@ int ktls_nl_socket_get_dumpit(struct sk_buff *skb, struct netlink_callback *cb)
 		    ktls_match_socket(f, ks, &reader) &&
 		    (!f[KTLS_A_FILTER_VIOLATES] ||
 		     ktls_policy_violated(kn, ks, &rule))) {
-			ktls_socket_read(ks, &r);
+			ktls_socket_read(ks, &r, &dump->waited);
 			/* Both none: the key is just being installed. */
 			if ((r.stream[KTLS_DIRECTION_TX].mode ||
 			     r.stream[KTLS_DIRECTION_RX].mode) &&

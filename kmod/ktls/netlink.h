@@ -34,9 +34,11 @@ struct ktls_reader {
  * struct ktls_dump - where a dump goes on
  * @next: least number that was not looked at: a socket's cookie, that of a closed
  *	socket, an attempt's, or of a cell
+ * @waited: how long it has waited for owners of sockets, jiffies
  */
 struct ktls_dump {
 	u64 next;
+	unsigned long waited;
 };
 
 static inline struct ktls_dump *ktls_dump(struct netlink_callback *cb)

@@ -159,6 +159,7 @@ const struct genl_ops ktls_nl_ops[8] = {
 		.doit		= ktls_nl_policy_test_doit,
 		.policy		= ktls_policy_test_nl_policy,
 		.maxattr	= KTLS_A_QUESTION_COMM,
+		.flags		= GENL_UNS_ADMIN_PERM,
 	},
 };
 

@@ -89,50 +89,78 @@ static int ktls_fill_policy(struct sk_buff *skb, u32 generation,
 	return 0;
 }
 
-int ktls_nl_policy_get_doit(struct sk_buff *skb, struct genl_info *info)
+/* How many rules there are; it may be more or less in the next moment. */
+static unsigned int ktls_policy_rules(struct ktls_net *kn)
+{
+	const struct ktls_policy *policy;
+	unsigned int n_rules;
+	u32 generation;
+	bool inherited;
+
+	rcu_read_lock();
+	policy = ktls_policy_in_force(kn, &inherited, &generation);
+	n_rules = policy ? policy->n_rules : 0;
+	rcu_read_unlock();
+
+	return n_rules;
+}
+
+/* An answer with room for so many rules; -EMSGSIZE if there are more by now. */
+static struct sk_buff *ktls_policy_reply(struct sk_buff *skb,
+					 struct genl_info *info,
+					 unsigned int room)
 {
 	struct ktls_net *kn = ktls_net(genl_info_net(info));
 	const struct ktls_policy *policy;
 	struct ktls_reader reader;
 	struct sk_buff *reply;
+	int err = -EMSGSIZE;
 	bool inherited;
 	u32 generation;
 	void *hdr;
-	int err;
 
 	ktls_reader_init(&reader, skb);
-	/* For the largest: what is in force is known only further down. */
-	reply = genlmsg_new(GENLMSG_DEFAULT_SIZE +
-			    KTLS_RULES_LIMIT * KTLS_RULE_ROOM, GFP_KERNEL);
+	reply = genlmsg_new(GENLMSG_DEFAULT_SIZE + room * KTLS_RULE_ROOM,
+			    GFP_KERNEL);
 	if (!reply)
-		return -ENOMEM;
+		return ERR_PTR(-ENOMEM);
 
-	err = -EMSGSIZE;
 	hdr = genlmsg_put_reply(reply, info, &ktls_family, 0,
 				KTLS_CMD_POLICY_GET);
-	if (hdr) {
-		rcu_read_lock();
-		/* Before the rules: who changes them is then found out. */
-		generation = smp_load_acquire(&kn->policy_generation);
-		policy = ktls_policy_in_force(kn, &inherited);
-		if (policy && inherited &&
-		    !netlink_capable(skb, CAP_NET_ADMIN)) {
-			GENL_SET_ERR_MSG(info,
-					 "the policy in force is the host's, and not yours to read");
-			err = -EACCES;
-		} else {
-			err = ktls_fill_policy(reply, generation, policy,
-					       inherited, reader.user_ns);
-		}
-		rcu_read_unlock();
+	if (!hdr)
+		goto free;
+
+	rcu_read_lock();
+	policy = ktls_policy_in_force(kn, &inherited, &generation);
+	if (policy && inherited && !netlink_capable(skb, CAP_NET_ADMIN)) {
+		GENL_SET_ERR_MSG(info,
+				 "the policy in force is the host's, and not yours to read");
+		err = -EACCES;
+	} else if (!policy || policy->n_rules <= room) {
+		err = ktls_fill_policy(reply, generation, policy, inherited,
+				       reader.user_ns);
 	}
-	if (err) {
-		nlmsg_free(reply);
-		return err;
-	}
+	rcu_read_unlock();
+	if (err)
+		goto free;
 	genlmsg_end(reply, hdr);
 
-	return genlmsg_reply(reply, info);
+	return reply;
+free:
+	nlmsg_free(reply);
+	return ERR_PTR(err);
+}
+
+int ktls_nl_policy_get_doit(struct sk_buff *skb, struct genl_info *info)
+{
+	struct ktls_net *kn = ktls_net(genl_info_net(info));
+	struct sk_buff *reply;
+
+	reply = ktls_policy_reply(skb, info, ktls_policy_rules(kn));
+	if (reply == ERR_PTR(-EMSGSIZE))
+		reply = ktls_policy_reply(skb, info, KTLS_RULES_LIMIT);
+
+	return IS_ERR(reply) ? PTR_ERR(reply) : genlmsg_reply(reply, info);
 }
 
 /* What a rule has to be, in the words of its attributes. */
@@ -323,6 +351,7 @@ int ktls_nl_policy_test_doit(struct sk_buff *skb, struct genl_info *info)
 	struct sk_buff *reply;
 	u64 cgroup_id;
 	void *hdr;
+	int err;
 
 	if (!attrs[KTLS_A_QUESTION_STEP]) {
 		GENL_SET_ERR_MSG(info, "what is attempted? give a step");
@@ -365,10 +394,19 @@ int ktls_nl_policy_test_doit(struct sk_buff *skb, struct genl_info *info)
 	subject.comm = comm;
 	if (attrs[KTLS_A_QUESTION_CGROUP_ID])
 		cgroup_id = nla_get_u64(attrs[KTLS_A_QUESTION_CGROUP_ID]);
-	else
-		cgroup_id = ktls_current_cgroup_id();
 
-	ktls_policy_ask_cgroup(kn, &subject, cgroup_id, &verdict);
+	err = ktls_policy_ask(kn, &subject, attrs[KTLS_A_QUESTION_CGROUP_ID] ?
+			      &cgroup_id : NULL,
+			      netlink_capable(skb, CAP_NET_ADMIN), &verdict);
+	if (err == -EACCES)
+		GENL_SET_ERR_MSG(info,
+				 "the host's policy has a say here, and is not yours to ask");
+	else if (err)
+		NL_SET_ERR_MSG_ATTR(info->extack,
+				    attrs[KTLS_A_QUESTION_CGROUP_ID],
+				    "no cgroup of this number in your cgroup namespace");
+	if (err)
+		return err;
 
 	reply = genlmsg_new(GENLMSG_DEFAULT_SIZE, GFP_KERNEL);
 	if (!reply)

@@ -7,12 +7,16 @@
 #include <linux/mutex.h>
 #include <linux/netlink.h>
 #include <linux/rcupdate.h>
+#include <net/sock.h>
 
 #include "policy.h"
 #include "sockets.h"
 
 /* Serialises those who replace a policy, of any namespace. */
 static DEFINE_MUTEX(ktls_policy_mutex);
+
+/* Number of the latest change of a policy, of any namespace; under the mutex. */
+static unsigned long ktls_policy_latest;
 
 static enum ktls_direction ktls_step_direction(u8 step)
 {
@@ -97,56 +101,87 @@ static void ktls_policy_judge(const struct ktls_policy *policy,
 		verdict->flags |= KTLS_ATTEMPT_FLAGS_DRY_RUN;
 }
 
-static void ktls_policy_hit(struct ktls_policy *policy,
-			    const struct ktls_verdict *verdict)
-{
-	if (!verdict->decided)
-		return;
-	if (verdict->rule)
-		atomic64_inc(&policy->rule[verdict->rule - 1].hits);
-	else
-		atomic64_inc(&policy->hits);
-}
-
-/* Whose word counts more. */
+/* Of two that allow, the one that has it marked says more. */
 static unsigned int ktls_verdict_weight(const struct ktls_verdict *verdict)
 {
 	if (!verdict->decided)
 		return 0;
-	if (verdict->action != KTLS_ACTION_DENY)
+	if (verdict->action == KTLS_ACTION_ALLOW)
 		return 1;
+	if (verdict->action == KTLS_ACTION_AUDIT ||
+	    verdict->flags & KTLS_ATTEMPT_FLAGS_DRY_RUN)
+		return 2;
 
-	return verdict->flags & KTLS_ATTEMPT_FLAGS_DRY_RUN ? 2 : 3;
+	return 3;
 }
 
-/* The policy of the namespace, unless it has none; and that of the initial one
- * if the first is the word of somebody who could not have set the second. Caller
- * is in an RCU read section. Return: whose word it is in the end, or NULL.
+/* Is the word of the initial namespace's policy the one that counts? What it
+ * denies or marks, another cannot hide by doing as much.
  */
-static struct ktls_policy *
-ktls_policies_judge(struct ktls_net *kn, const struct ktls_subject *subject,
-		    struct ktls_verdict *verdict)
+static bool ktls_verdict_theirs(const struct ktls_verdict *theirs,
+				const struct ktls_verdict *own)
 {
+	unsigned int weight = ktls_verdict_weight(theirs);
+
+	if (theirs->action == KTLS_ACTION_ALLOW)
+		return weight > ktls_verdict_weight(own);
+
+	return weight >= ktls_verdict_weight(own);
+}
+
+/* What one of the policies says. Caller is in an RCU read section. */
+static struct ktls_verdict ktls_policy_word(const struct ktls_policy *policy,
+					    const struct ktls_subject *subject,
+					    struct ktls_word *word)
+{
+	struct ktls_verdict verdict;
+
+	ktls_policy_judge(policy, subject, &verdict);
+	if (verdict.decided) {
+		word->policy = policy->number;
+		word->rule = verdict.rule;
+	}
+
+	return verdict;
+}
+
+/* The policy of the initial namespace, if it has a say in another: there is none,
+ * or that is the word of somebody who could not have set the first. Caller is in
+ * an RCU read section.
+ */
+static const struct ktls_policy *ktls_policy_of_host(struct ktls_net *kn)
+{
+	const struct ktls_policy *own = rcu_dereference(kn->policy);
 	struct ktls_net *initial = ktls_net(&init_net);
-	struct ktls_policy *own, *other = NULL;
+
+	if (kn == initial || (own && own->admin))
+		return NULL;
+
+	return rcu_dereference(initial->policy);
+}
+
+/* What is in force says of an attempt. Caller is in an RCU read section. */
+static void ktls_policies_judge(struct ktls_net *kn,
+				const struct ktls_subject *subject,
+				struct ktls_judgement *judgement)
+{
+	const struct ktls_policy *own, *host;
 	struct ktls_verdict theirs;
 
-	memset(verdict, 0, sizeof(*verdict));
+	memset(judgement, 0, sizeof(*judgement));
 	own = rcu_dereference(kn->policy);
 	if (own)
-		ktls_policy_judge(own, subject, verdict);
-	if (kn != initial && !(own && own->admin))
-		other = rcu_dereference(initial->policy);
-	if (!other)
-		return own;
+		judgement->verdict = ktls_policy_word(own, subject,
+						      &judgement->own);
+	host = ktls_policy_of_host(kn);
+	if (!host)
+		return;
 
-	ktls_policy_judge(other, subject, &theirs);
-	if (ktls_verdict_weight(&theirs) <= ktls_verdict_weight(verdict))
-		return own;
-	theirs.flags |= KTLS_ATTEMPT_FLAGS_INHERITED;
-	*verdict = theirs;
-
-	return other;
+	theirs = ktls_policy_word(host, subject, &judgement->initial);
+	if (ktls_verdict_theirs(&theirs, &judgement->verdict)) {
+		theirs.flags |= KTLS_ATTEMPT_FLAGS_INHERITED;
+		judgement->verdict = theirs;
+	}
 }
 
 static bool ktls_policy_none(const struct ktls_net *kn)
@@ -160,14 +195,16 @@ static bool ktls_policy_none(const struct ktls_net *kn)
  * @kn: namespace of the socket
  * @attempt: what it tries
  * @mode: who is to have the key
- * @verdict: what the policy said of it before, if it did; gets what it says now
+ * @judgement: gets what is said of it, to be counted by ktls_policy_count() once
+ *	it has come to that
  *
  * Context: process, that of the program that asks.
  * Return: 0 or -EPERM.
  */
 int ktls_policy_enforce(struct ktls_net *kn, const struct ktls_attempt *attempt,
-			u8 mode, struct ktls_verdict *verdict)
+			u8 mode, struct ktls_judgement *judgement)
 {
+	const struct ktls_verdict *verdict = &judgement->verdict;
 	struct ktls_subject subject = {
 		.step		= attempt->step,
 		.mode		= mode,
@@ -178,45 +215,58 @@ int ktls_policy_enforce(struct ktls_net *kn, const struct ktls_attempt *attempt,
 		.dport		= attempt->ends.dport,
 		.comm		= attempt->comm,
 	};
-	const struct ktls_verdict before = *verdict;
-	struct ktls_policy *policy;
 
-	if (ktls_policy_none(kn))
+	if (ktls_policy_none(kn)) {
+		memset(judgement, 0, sizeof(*judgement));
 		return 0;
+	}
 
 	rcu_read_lock();
 #ifdef CONFIG_CGROUPS
 	subject.cgroup = task_dfl_cgroup(current);
 #endif
-	policy = ktls_policies_judge(kn, &subject, verdict);
-	/* A key that a device does not take is asked about twice, but is one. */
-	if (policy && memcmp(verdict, &before, sizeof(before)))
-		ktls_policy_hit(policy, verdict);
+	ktls_policies_judge(kn, &subject, judgement);
 	rcu_read_unlock();
 
 	return verdict->action == KTLS_ACTION_DENY &&
 	       !(verdict->flags & KTLS_ATTEMPT_FLAGS_DRY_RUN) ? -EPERM : 0;
 }
 
-/**
- * ktls_policy_ask() - what would the policy say?
- * @kn: namespace
- * @subject: of what
- * @verdict: result
- */
-void ktls_policy_ask(struct ktls_net *kn, const struct ktls_subject *subject,
-		     struct ktls_verdict *verdict)
+static void ktls_policy_hit(struct ktls_net *kn, const struct ktls_word *word)
 {
+	struct ktls_policy *policy;
+
+	if (!word->policy)
+		return;
+
 	rcu_read_lock();
-	ktls_policies_judge(kn, subject, verdict);
+	policy = rcu_dereference(kn->policy);
+	/* Of one that was replaced meanwhile, nobody reads the hits. */
+	if (policy && policy->number == word->policy)
+		atomic64_inc(word->rule ? &policy->rule[word->rule - 1].hits :
+					  &policy->hits);
 	rcu_read_unlock();
+}
+
+/**
+ * ktls_policy_count() - something came of what the policies said
+ * @kn: namespace of the socket
+ * @judgement: from ktls_policy_enforce()
+ *
+ * Each policy counts what it said, also where the other's word was stricter.
+ */
+void ktls_policy_count(struct ktls_net *kn,
+		       const struct ktls_judgement *judgement)
+{
+	ktls_policy_hit(kn, &judgement->own);
+	ktls_policy_hit(ktls_net(&init_net), &judgement->initial);
 }
 
 /* With a reference, or NULL. */
 static struct cgroup *ktls_cgroup_get(u64 id)
 {
 #ifdef CONFIG_CGROUPS
-	struct cgroup *cgroup = id ? cgroup_get_from_id(id) : NULL;
+	struct cgroup *cgroup = cgroup_get_from_id(id);
 
 	return IS_ERR(cgroup) ? NULL : cgroup;
 #else
@@ -233,20 +283,84 @@ static void ktls_cgroup_put(struct cgroup *cgroup)
 }
 
 /**
- * ktls_policy_ask_cgroup() - likewise, of a cgroup by its number
+ * ktls_policy_ask() - what would the policy say?
  * @kn: namespace
- * @subject: of what, without the cgroup
- * @cgroup_id: inode of the cgroup's directory, or 0
+ * @subject: of what; its cgroup is set here
+ * @cgroup_id: inode of the cgroup's directory, or NULL for that of the calling
+ *	process
+ * @admin: who asks has CAP_NET_ADMIN in the initial user namespace
  * @verdict: result
  *
+ * A cgroup that the caller's cgroup namespace does not show is none for them, and
+ * nothing is said of it, rather than something wrong.
+ *
  * Context: process.
+ * Return: 0; -ENOENT if there is no such cgroup; -EACCES if the host's policy has a
+ * say, and is not the caller's to ask.
  */
-void ktls_policy_ask_cgroup(struct ktls_net *kn, struct ktls_subject *subject,
-			    u64 cgroup_id, struct ktls_verdict *verdict)
+int ktls_policy_ask(struct ktls_net *kn, struct ktls_subject *subject,
+		    const u64 *cgroup_id, bool admin,
+		    struct ktls_verdict *verdict)
 {
-	subject->cgroup = ktls_cgroup_get(cgroup_id);
-	ktls_policy_ask(kn, subject, verdict);
-	ktls_cgroup_put(subject->cgroup);
+	struct ktls_judgement judgement;
+	struct cgroup *cgroup = NULL;
+	int err = 0;
+
+	if (cgroup_id) {
+		cgroup = ktls_cgroup_get(*cgroup_id);
+		if (!cgroup)
+			return -ENOENT;
+	}
+
+	rcu_read_lock();
+	subject->cgroup = cgroup;
+#ifdef CONFIG_CGROUPS
+	if (!cgroup)
+		subject->cgroup = task_dfl_cgroup(current);
+#endif
+	if (!admin && ktls_policy_of_host(kn))
+		err = -EACCES;
+	else
+		ktls_policies_judge(kn, subject, &judgement);
+	rcu_read_unlock();
+	ktls_cgroup_put(cgroup);
+	if (!err)
+		*verdict = judgement.verdict;
+
+	return err;
+}
+
+/* Has a socket, to which the caller has a reference, a key that it would not get
+ * now? It keeps its cgroup, whatever namespaces the calling process is in.
+ */
+static bool ktls_policy_denies(struct ktls_net *kn,
+			       const struct ktls_socket *ks, struct sock *sk,
+			       enum ktls_direction dir, int *rule)
+{
+	const struct ktls_subject subject = {
+		.step		= KTLS_STEP_TX + dir,
+		.mode		= ks->stream[dir].mode,
+		.version	= ks->version,
+		.cipher		= ks->cipher,
+		.uid		= ks->uid,
+#ifdef CONFIG_SOCK_CGROUP_DATA
+		.cgroup		= sock_cgroup_ptr(&sk->sk_cgrp_data),
+#endif
+		.sport		= ks->ends.sport,
+		.dport		= ks->ends.dport,
+		.comm		= ks->comm,
+	};
+	struct ktls_judgement judgement;
+
+	if (subject.mode == KTLS_MODE_NONE)
+		return false;
+
+	rcu_read_lock();
+	ktls_policies_judge(kn, &subject, &judgement);
+	rcu_read_unlock();
+	*rule = judgement.verdict.rule;
+
+	return judgement.verdict.action == KTLS_ACTION_DENY;
 }
 
 /**
@@ -255,38 +369,25 @@ void ktls_policy_ask_cgroup(struct ktls_net *kn, struct ktls_subject *subject,
  * @ks: socket
  * @rule: gets the rule, or 0 for the default
  *
- * Context: process.
+ * One that is closed, or about to be, has none.
  */
-bool ktls_policy_violated(struct ktls_net *kn, const struct ktls_socket *ks,
+bool ktls_policy_violated(struct ktls_net *kn, struct ktls_socket *ks,
 			  int *rule)
 {
-	struct ktls_subject subject = {
-		.version	= ks->version,
-		.cipher		= ks->cipher,
-		.uid		= ks->uid,
-		.sport		= ks->ends.sport,
-		.dport		= ks->ends.dport,
-		.comm		= ks->comm,
-	};
-	struct ktls_verdict verdict;
-	enum ktls_direction dir;
+	struct sock *sk;
+	bool violated;
 
 	if (ktls_policy_none(kn))
 		return false;
 
-	for (dir = 0; dir < KTLS_DIRECTIONS; dir++) {
-		subject.mode = ks->stream[dir].mode;
-		if (subject.mode == KTLS_MODE_NONE)
-			continue;
-		subject.step = KTLS_STEP_TX + dir;
-		ktls_policy_ask_cgroup(kn, &subject, ks->cgroup_id, &verdict);
-		if (verdict.action == KTLS_ACTION_DENY) {
-			*rule = verdict.rule;
-			return true;
-		}
-	}
+	sk = ktls_socket_sock(ks);
+	if (!sk)
+		return false;
+	violated = ktls_policy_denies(kn, ks, sk, KTLS_DIRECTION_TX, rule) ||
+		   ktls_policy_denies(kn, ks, sk, KTLS_DIRECTION_RX, rule);
+	sock_put(sk);
 
-	return false;
+	return violated;
 }
 
 /**
@@ -306,6 +407,19 @@ struct ktls_policy *ktls_policy_alloc(unsigned int n_rules)
 		policy->n_rules = n_rules;
 
 	return policy;
+}
+
+/* Number of the latest change of what is in force, which may be inherited. Caller
+ * holds the mutex.
+ */
+static unsigned long ktls_policy_generation(const struct ktls_net *kn)
+{
+	const struct ktls_net *initial = ktls_net(&init_net);
+
+	if (rcu_access_pointer(kn->policy))
+		return kn->policy_generation;
+
+	return max(kn->policy_generation, initial->policy_generation);
 }
 
 /**
@@ -328,12 +442,13 @@ int ktls_policy_replace(struct ktls_net *kn, struct ktls_policy *policy,
 			struct netlink_ext_ack *extack)
 {
 	struct ktls_policy *old;
+	unsigned long number;
 	int err = 0;
 
 	mutex_lock(&ktls_policy_mutex);
 	old = rcu_dereference_protected(kn->policy,
 					lockdep_is_held(&ktls_policy_mutex));
-	if (generation && *generation != kn->policy_generation) {
+	if (generation && *generation != (u32)ktls_policy_generation(kn)) {
 		NL_SET_ERR_MSG(extack,
 			       "the policy was changed meanwhile; read it again");
 		err = -ESTALE;
@@ -342,12 +457,15 @@ int ktls_policy_replace(struct ktls_net *kn, struct ktls_policy *policy,
 			       "the policy was set by the host's administrator, and only they may change it");
 		err = -EPERM;
 	} else {
-		if (policy)
+		number = ++ktls_policy_latest;
+		if (policy) {
 			policy->admin = admin;
+			policy->number = number;
+		}
 		rcu_assign_pointer(kn->policy, policy);
-		*next = kn->policy_generation + 1;
+		*next = number;
 		/* Who reads this one finds these rules, or later ones. */
-		smp_store_release(&kn->policy_generation, *next);
+		smp_store_release(&kn->policy_generation, number);
 	}
 	mutex_unlock(&ktls_policy_mutex);
 
@@ -361,17 +479,26 @@ int ktls_policy_replace(struct ktls_net *kn, struct ktls_policy *policy,
  * ktls_policy_in_force() - the policy of a namespace, to be looked at
  * @kn: namespace
  * @inherited: it is the initial namespace's
+ * @generation: number of the latest change of these rules, or of earlier ones: who
+ *	changes them meanwhile is found out
  *
  * Context: RCU read section.
  * Return: the policy, or NULL if there is none.
  */
 const struct ktls_policy *ktls_policy_in_force(struct ktls_net *kn,
-					       bool *inherited)
+					       bool *inherited, u32 *generation)
 {
 	struct ktls_net *initial = ktls_net(&init_net);
-	struct ktls_policy *policy = rcu_dereference(kn->policy);
+	const struct ktls_policy *policy;
+	unsigned long own, theirs;
 
+	/* Before the rules, as they are written behind them. */
+	own = smp_load_acquire(&kn->policy_generation);
+	/* Likewise. */
+	theirs = smp_load_acquire(&initial->policy_generation);
+	policy = rcu_dereference(kn->policy);
 	*inherited = !policy && kn != initial;
+	*generation = policy ? own : max(own, theirs);
 
 	return policy ?: rcu_dereference(initial->policy);
 }

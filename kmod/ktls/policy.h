@@ -50,6 +50,7 @@ struct ktls_rule {
 /**
  * struct ktls_policy - rules in their order; never changed but for the hits
  * @rcu: to free it
+ * @number: of the change that set it, which is no other's; from 1
  * @admin: was set with CAP_NET_ADMIN in the initial user namespace
  * @dry_run: nothing is denied
  * @fallback: &enum ktls_action where no rule matches
@@ -59,6 +60,7 @@ struct ktls_rule {
  */
 struct ktls_policy {
 	struct rcu_head rcu;
+	unsigned long number;
 	bool admin;
 	bool dry_run;
 	u8 fallback;
@@ -91,13 +93,36 @@ struct ktls_subject {
 	const char *comm;
 };
 
+/**
+ * struct ktls_word - what a policy says of an attempt
+ * @policy: its number, 0 if it says nothing
+ * @rule: the rule that decides, from 1; 0 for the default
+ */
+struct ktls_word {
+	unsigned long policy;
+	u16 rule;
+};
+
+/**
+ * struct ktls_judgement - what is said of an attempt
+ * @verdict: in the end
+ * @own: what the namespace's policy says
+ * @initial: what the initial namespace's says, if it is asked
+ */
+struct ktls_judgement {
+	struct ktls_verdict verdict;
+	struct ktls_word own;
+	struct ktls_word initial;
+};
+
 int ktls_policy_enforce(struct ktls_net *kn, const struct ktls_attempt *attempt,
-			u8 mode, struct ktls_verdict *verdict);
-void ktls_policy_ask(struct ktls_net *kn, const struct ktls_subject *subject,
-		     struct ktls_verdict *verdict);
-void ktls_policy_ask_cgroup(struct ktls_net *kn, struct ktls_subject *subject,
-			    u64 cgroup_id, struct ktls_verdict *verdict);
-bool ktls_policy_violated(struct ktls_net *kn, const struct ktls_socket *ks,
+			u8 mode, struct ktls_judgement *judgement);
+void ktls_policy_count(struct ktls_net *kn,
+		       const struct ktls_judgement *judgement);
+int ktls_policy_ask(struct ktls_net *kn, struct ktls_subject *subject,
+		    const u64 *cgroup_id, bool admin,
+		    struct ktls_verdict *verdict);
+bool ktls_policy_violated(struct ktls_net *kn, struct ktls_socket *ks,
 			  int *rule);
 
 struct ktls_policy *ktls_policy_alloc(unsigned int n_rules);
@@ -105,7 +130,8 @@ int ktls_policy_replace(struct ktls_net *kn, struct ktls_policy *policy,
 			bool admin, const u32 *generation, u32 *next,
 			struct netlink_ext_ack *extack);
 const struct ktls_policy *ktls_policy_in_force(struct ktls_net *kn,
-					       bool *inherited);
+					       bool *inherited,
+					       u32 *generation);
 void ktls_policy_net_exit(struct ktls_net *kn);
 
 #endif /* _KTLS_POLICY_H */

@@ -20,11 +20,12 @@
 /* A task that has room to send needs only a processor: wait that long for it. */
 #define KTLS_READ_RETRIES	20
 
-/* How long a reader waits for the owner of a socket, jiffies; and for one who kept
- * a reader waiting before.
+/* How long a reader waits for the owner of a socket, jiffies; for one who kept
+ * a reader waiting before; and for all of whom it asks, one after the other.
  */
 #define KTLS_READ_PATIENCE	HZ
 #define KTLS_READ_IMPATIENCE	(HZ / 20)
+#define KTLS_READ_PATIENCE_ALL	(2 * HZ)
 
 /* Open sockets of all namespaces by their TLS context, which every place in
  * tls.ko knows, also the last one of all, where the socket may be gone.
@@ -178,6 +179,26 @@ struct ktls_socket *ktls_socket_find(struct ktls_net *kn, u64 cookie)
 	return ks;
 }
 
+/**
+ * ktls_socket_sock() - the socket itself
+ * @ks: socket
+ *
+ * Return: the socket with a reference, to be given back with sock_put(); NULL if
+ * its close has begun, or is past.
+ */
+struct sock *ktls_socket_sock(struct ktls_socket *ks)
+{
+	struct sock *sk;
+
+	spin_lock_bh(&ks->lock);
+	sk = ks->sk;
+	if (sk)
+		sock_hold(sk);
+	spin_unlock_bh(&ks->lock);
+
+	return sk;
+}
+
 static u64 ktls_socket_wire(const struct ktls_socket *ks, const struct sock *sk,
 			    const struct tls_context *ctx,
 			    enum ktls_direction dir)
@@ -318,33 +339,66 @@ static void ktls_socket_look(struct sock *sk, void *arg)
 	spin_unlock(&ks->lock);
 }
 
+/* How long to wait for this one, of a reader who has waited so long for others. */
+static unsigned long ktls_socket_patience(const struct ktls_socket *ks,
+					  unsigned long waited)
+{
+	unsigned long patience = READ_ONCE(ks->busy) ? KTLS_READ_IMPATIENCE :
+						       KTLS_READ_PATIENCE;
+
+	if (waited >= KTLS_READ_PATIENCE_ALL)
+		return 0;
+
+	return min(patience, KTLS_READ_PATIENCE_ALL - waited);
+}
+
 static int ktls_socket_try_read(struct ktls_socket *ks, struct sock *sk,
-				struct ktls_reading *r)
+				struct ktls_reading *r, unsigned long patience)
 {
 	struct ktls_read read = { .ks = ks, .r = r, .err = -EBUSY };
 
-	ktls_look(sk, READ_ONCE(ks->busy) ? KTLS_READ_IMPATIENCE :
-					    KTLS_READ_PATIENCE,
-		  ktls_socket_look, &read);
+	ktls_look(sk, patience, ktls_socket_look, &read);
 
 	return read.err;
+}
+
+/* Counters of a socket to which the caller has a reference. */
+static int ktls_socket_read_sock(struct ktls_socket *ks, struct sock *sk,
+				 struct ktls_reading *r, unsigned long *waited)
+{
+	unsigned long patience = ktls_socket_patience(ks, *waited);
+	unsigned int tries = patience ? KTLS_READ_RETRIES : 0;
+	unsigned long began = jiffies;
+	int err;
+
+	while ((err = ktls_socket_try_read(ks, sk, r, patience)) == -EAGAIN &&
+	       tries--)
+		usleep_range(100, 1000);
+	/* For whom nobody waited may have been about to let go. */
+	if (patience)
+		WRITE_ONCE(ks->busy, err == -EBUSY);
+	*waited += jiffies - began;
+
+	return err;
 }
 
 /**
  * ktls_socket_read() - the counters of a socket at this moment
  * @ks: socket, open or closed
  * @r: result
+ * @waited: how long the caller has waited for owners of sockets so far, jiffies:
+ *	who reads many does not wait for each in full
  *
  * If its owner keeps the socket locked, or stays where it cannot be known how
  * much it gave to TCP, there are no counters, and a flag says so.
  *
  * Context: process, may sleep for KTLS_READ_PATIENCE.
  */
-void ktls_socket_read(struct ktls_socket *ks, struct ktls_reading *r)
+void ktls_socket_read(struct ktls_socket *ks, struct ktls_reading *r,
+		      unsigned long *waited)
 {
 	enum ktls_direction dir;
 	struct sock *sk;
-	int err;
 
 	memset(r, 0, sizeof(*r));
 
@@ -358,13 +412,7 @@ void ktls_socket_read(struct ktls_socket *ks, struct ktls_reading *r)
 	spin_unlock_bh(&ks->lock);
 
 	if (sk) {
-		unsigned int tries = KTLS_READ_RETRIES;
-
-		while ((err = ktls_socket_try_read(ks, sk, r)) == -EAGAIN &&
-		       tries--)
-			usleep_range(100, 1000);
-		WRITE_ONCE(ks->busy, err == -EBUSY);
-		if (err) {
+		if (ktls_socket_read_sock(ks, sk, r, waited)) {
 			memset(r, 0, sizeof(*r));
 			r->flags = ks->flags | KTLS_SOCKET_FLAGS_BUSY;
 		}
@@ -933,6 +981,7 @@ static void ktls_socket_unlink(struct ktls_socket *ks,
  */
 void ktls_socket_freed(struct tls_context *ctx)
 {
+	unsigned long waited = 0;
 	struct ktls_reading r;
 	struct ktls_socket *ks;
 
@@ -951,7 +1000,7 @@ void ktls_socket_freed(struct tls_context *ctx)
 	spin_unlock_bh(&ks->lock);
 
 	/* Does not sleep: there is no socket to wait for. */
-	ktls_socket_read(ks, &r);
+	ktls_socket_read(ks, &r, &waited);
 	if (r.stream[KTLS_DIRECTION_TX].mode == KTLS_MODE_NONE &&
 	    r.stream[KTLS_DIRECTION_RX].mode == KTLS_MODE_NONE) {
 		/* The install failed after all. */

@@ -46,7 +46,7 @@ struct tls_context;
  * @attempts: attempts to attach TLS and to install keys
  * @policy: what is allowed, NULL if that is the initial namespace's to say;
  *	under RCU
- * @policy_generation: how often @policy was set
+ * @policy_generation: number of the change that set @policy last
  * @lost_sockets: kTLS sockets that no memory was left for, or that were not to
  *	be had when the module was loaded
  * @lost_events: notifications that a listener did not get
@@ -68,7 +68,7 @@ struct ktls_net {
 	struct work_struct events_work;
 	struct ktls_attempts attempts;
 	struct ktls_policy __rcu *policy;
-	u32 policy_generation;
+	unsigned long policy_generation;
 	atomic64_t lost_sockets;
 	atomic64_t lost_events;
 };
@@ -197,7 +197,8 @@ struct ktls_reading {
 	} stream[KTLS_DIRECTIONS];
 };
 
-void ktls_socket_read(struct ktls_socket *ks, struct ktls_reading *r);
+void ktls_socket_read(struct ktls_socket *ks, struct ktls_reading *r,
+		      unsigned long *waited);
 unsigned int ktls_socket_closed_kept(const struct ktls_net *kn);
 
 struct ktls_socket *ktls_socket_find(struct ktls_net *kn, u64 cookie);
@@ -206,6 +207,7 @@ struct ktls_socket *ktls_socket_next_closed(struct ktls_net *kn, u64 *number);
 struct ktls_socket *ktls_socket_get_by_ctx(struct tls_context *ctx);
 void ktls_socket_hold(struct ktls_socket *ks);
 void ktls_socket_put(struct ktls_socket *ks);
+struct sock *ktls_socket_sock(struct ktls_socket *ks);
 
 /**
  * struct ktls_install - an attempt to install a key, from before to after

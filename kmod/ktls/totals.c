@@ -120,6 +120,7 @@ void ktls_totals_closed(struct ktls_net *kn, const struct ktls_socket *ks,
 struct ktls_totals *ktls_totals_read(struct ktls_net *kn)
 {
 	struct ktls_walk walk = { .cookie = 0 };
+	unsigned long waited = 0;
 	struct ktls_reading r;
 	struct ktls_socket *ks;
 	u64 cookie = 0;
@@ -134,7 +135,7 @@ struct ktls_totals *ktls_totals_read(struct ktls_net *kn)
 	spin_unlock_bh(&kn->lock);
 
 	while ((ks = ktls_socket_next_open(kn, &cookie))) {
-		ktls_socket_read(ks, &r);
+		ktls_socket_read(ks, &r, &waited);
 
 		/* One that closed since next_open() was added when it left. */
 		spin_lock_bh(&kn->lock);

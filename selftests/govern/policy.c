@@ -65,25 +65,34 @@ static int collect_last(const struct ktls_attempt *attempt, void *arg)
 	return 0;
 }
 
-static struct ktls_attempt latest(FIXTURE_DATA(policy) *self)
+static struct ktls_attempt latest_of(struct ktls *ktls)
 {
 	struct ktls_attempt attempt = {};
 
-	if (ktls_dump_attempts(self->ktls, false, collect_last, &attempt))
+	if (ktls_dump_attempts(ktls, false, collect_last, &attempt))
 		abort();
 
 	return attempt;
 }
 
-static uint64_t hits(FIXTURE_DATA(policy) *self, size_t rule)
+static struct ktls_attempt latest(FIXTURE_DATA(policy) *self)
+{
+	return latest_of(self->ktls);
+}
+
+static uint64_t hits_of(struct ktls *ktls, size_t rule)
 {
 	const struct ktls_policy *policy;
 
-	if (ktls_get_policy(self->ktls, &policy) ||
-	    rule > policy->rules_count)
+	if (ktls_get_policy(ktls, &policy) || rule > policy->rules_count)
 		abort();
 
 	return rule ? policy->rules[rule - 1].hits : policy->hits;
+}
+
+static uint64_t hits(FIXTURE_DATA(policy) *self, size_t rule)
+{
+	return hits_of(self->ktls, rule);
 }
 
 /* In the clear, as far as the kernel is concerned. */
@@ -232,9 +241,7 @@ TEST_F(policy, fields)
 		try_match(_metadata, self, &matches[i]);
 }
 
-/* lo is no such device, but it is asked for; what is denied to a device is left
- * to the CPU.
- */
+/* lo is no such device: nothing is denied to it, or marked, and a key is one key. */
 TEST_F(policy, mode_hw)
 {
 	struct ktls_rule rule = {
@@ -242,12 +249,25 @@ TEST_F(policy, mode_hw)
 		.action = KTLS_ACTION_DENY,
 		.mode = KTLS_MODE_HW,
 	};
+	struct ktls_attempt attempt;
 
 	ASSERT_EQ(0, set(self->ktls, &rule, 1));
 	ASSERT_EQ(0, tls_arm(self->fd, TLS13, GCM));
-	EXPECT_EQ(KTLS_MODE_SW, latest(self).mode);
-	EXPECT_EQ(4, hits(self, 1));
+	attempt = latest(self);
+	EXPECT_EQ(KTLS_MODE_SW, attempt.mode);
+	EXPECT_EQ(KTLS_ACTION_ALLOW, attempt.action);
+	EXPECT_EQ(0, attempt.rule);
+	EXPECT_EQ(0, hits(self, 1));
+	EXPECT_EQ(4, hits(self, 0));
 	EXPECT_TRUE(carries(self->fd));
+
+	rule.action = KTLS_ACTION_AUDIT;
+	ASSERT_EQ(0, set(self->ktls, &rule, 1));
+	ASSERT_EQ(0, tcp_pair(self->fd));
+	ASSERT_EQ(0, tls_arm(self->fd, TLS13, GCM));
+	EXPECT_EQ(KTLS_ACTION_ALLOW, latest(self).action);
+	EXPECT_EQ(0, hits(self, 1));
+	EXPECT_EQ(4, hits(self, 0));
 }
 
 /* Of either end, of this end, of the other. */
@@ -459,11 +479,57 @@ TEST_F(policy, generation)
 
 	ASSERT_EQ(0, ktls_set_policy(self->ktls, &policy, NULL, &first));
 	ASSERT_EQ(0, ktls_set_policy(self->ktls, &policy, &first, &second));
-	EXPECT_EQ(first + 1, second);
+	EXPECT_LT(first, second);
 	policy.fallback = KTLS_ACTION_DENY;
 	EXPECT_EQ(-ESTALE, ktls_set_policy(self->ktls, &policy, &first,
 					   &wrong));
 	EXPECT_EQ(0, tls_arm(self->fd, TLS13, GCM));
+}
+
+static uint32_t generation_of(struct ktls *ktls)
+{
+	const struct ktls_policy *policy;
+
+	if (ktls_get_policy(ktls, &policy))
+		abort();
+
+	return policy->generation;
+}
+
+/* Who inherits finds out what the initial namespace changes, and nobody takes one
+ * state for another.
+ */
+TEST_F(policy, generation_inherited)
+{
+	struct ktls_policy none = { .inherit = true }, allow = {};
+	uint32_t seen[6], wrong;
+	struct ktls *initial;
+	int i, k;
+
+	ASSERT_EQ(0, ktls_open(&initial, self->initial));
+	seen[0] = generation_of(self->ktls);
+	ASSERT_EQ(0, set(initial, NULL, 0));
+	seen[1] = generation_of(self->ktls);
+	ASSERT_EQ(0, ktls_set_policy(initial, &none, NULL, NULL));
+	seen[2] = generation_of(self->ktls);
+	/* What was inherited is gone, though nobody was here. */
+	EXPECT_EQ(-ESTALE, ktls_set_policy(self->ktls, &allow, &seen[1],
+					   &wrong));
+	ASSERT_EQ(0, ktls_set_policy(self->ktls, &allow, &seen[2], &seen[3]));
+	EXPECT_EQ(seen[3], generation_of(self->ktls));
+	ASSERT_EQ(0, ktls_set_policy(self->ktls, &none, &seen[3], &seen[4]));
+	EXPECT_EQ(seen[4], generation_of(self->ktls));
+	ASSERT_EQ(0, set(initial, NULL, 0));
+	seen[5] = generation_of(self->ktls);
+	for (i = 0; i < 6; i++)
+		for (k = 0; k < i; k++)
+			EXPECT_LT(seen[k], seen[i]);
+
+	/* With a policy of its own, that of the other is another's. */
+	ASSERT_EQ(0, ktls_set_policy(self->ktls, &allow, NULL, &seen[0]));
+	ASSERT_EQ(0, set(initial, NULL, 0));
+	EXPECT_EQ(seen[0], generation_of(self->ktls));
+	ktls_close(initial);
 }
 
 static void *add_rules(void *arg)
@@ -506,6 +572,7 @@ TEST_F_TIMEOUT(policy, writers, 300)
 {
 	const struct ktls_policy *policy;
 	unsigned int errors[4] = {}, seen[25] = {};
+	uint32_t before = generation_of(self->ktls);
 	pthread_t thread[4];
 	size_t i;
 
@@ -522,7 +589,7 @@ TEST_F_TIMEOUT(policy, writers, 300)
 		seen[policy->rules[i].uid]++;
 	for (i = 0; i < 25; i++)
 		EXPECT_EQ(4, seen[i]);
-	EXPECT_EQ(100, policy->generation);
+	EXPECT_EQ(before + 100, policy->generation);
 }
 
 static volatile bool replacing;
@@ -586,6 +653,45 @@ TEST_F_TIMEOUT(policy, replace_under_load, 900)
 	EXPECT_EQ(0, module_state().open);
 }
 
+/* The largest policy, and the smallest. */
+static void *grow_and_shrink(void *arg)
+{
+	static struct ktls_rule rules[256];
+	struct ktls *ktls;
+	unsigned int i;
+
+	if (ktls_open(&ktls, -1))
+		abort();
+	for (i = 0; replacing; i++)
+		if (set(ktls, rules, i % 2 ? 256 : 0))
+			abort();
+	ktls_close(ktls);
+
+	return NULL;
+}
+
+/* Who reads gets one of them as a whole. */
+TEST_F_TIMEOUT(policy, read_while_replaced, 300)
+{
+	unsigned int i, large = 0, n = scale("READS", 5000, 300);
+	const struct ktls_policy *policy;
+	pthread_t thread;
+
+	replacing = true;
+	ASSERT_EQ(0, pthread_create(&thread, NULL, grow_and_shrink, NULL));
+	for (i = 0; i < n; i++) {
+		ASSERT_EQ(0, ktls_get_policy(self->ktls, &policy))
+			TH_LOG("%s", ktls_strerror(self->ktls));
+		EXPECT_TRUE(!policy->rules_count ||
+			    policy->rules_count == 256);
+		large += !!policy->rules_count;
+	}
+	replacing = false;
+	pthread_join(thread, NULL);
+	EXPECT_LT(0, large);
+	EXPECT_GT(n, large);
+}
+
 TEST_F(policy, limits)
 {
 	struct ktls_rule *rules = calloc(257, sizeof(*rules));
@@ -630,8 +736,14 @@ TEST_F(policy, refused_rules)
 	EXPECT_EQ(0, tls_arm(self->fd, TLS13, GCM));
 }
 
+static const struct ktls_question any_key = {
+	.given = KTLS_GIVEN(VERSION) | KTLS_GIVEN(CIPHER),
+	.step = KTLS_STEP_TX, .version = TLS13, .cipher = GCM,
+};
+
 TEST_F(policy, privileges)
 {
+	const struct ktls_verdict *verdict;
 	const struct ktls_policy *policy;
 	struct ktls_policy none = {};
 	pid_t pid;
@@ -647,6 +759,8 @@ TEST_F(policy, privileges)
 			_exit(2);
 		if (ktls_get_policy(ktls, &policy) != -EPERM)
 			_exit(3);
+		if (ktls_test_policy(ktls, &any_key, &verdict) != -EPERM)
+			_exit(4);
 		_exit(0);
 	}
 	ASSERT_EQ(pid, waitpid(pid, &status, 0));
@@ -745,6 +859,105 @@ TEST_F(policy, contained)
 	ktls_close(initial);
 }
 
+static int try_to_ask(int want)
+{
+	const struct ktls_verdict *verdict;
+	const struct ktls_policy *policy;
+	struct ktls *ktls;
+
+	if (ktls_open(&ktls, -1))
+		return 1;
+	/* What is inherited is read or not, and asked or not. */
+	if (ktls_get_policy(ktls, &policy) != want ||
+	    ktls_test_policy(ktls, &any_key, &verdict) != want)
+		return 2;
+	/* Their own is theirs to read; the answer is not theirs alone. */
+	if (ktls_set_policy(ktls, &(struct ktls_policy) {
+			    .fallback = KTLS_ACTION_DENY }, NULL, NULL) ||
+	    ktls_get_policy(ktls, &policy))
+		return 3;
+	if (ktls_test_policy(ktls, &any_key, &verdict) != want)
+		return 4;
+	if (!want && verdict->action != KTLS_ACTION_DENY)
+		return 5;
+
+	return 0;
+}
+
+/* The host's rules are not theirs to know. */
+TEST_F(policy, contained_question)
+{
+	struct ktls_policy none = { .inherit = true };
+	struct ktls_rule rule = { .action = KTLS_ACTION_ALLOW };
+	struct ktls *initial;
+	int status, want;
+	pid_t pid;
+
+	ASSERT_EQ(0, ktls_open(&initial, self->initial));
+	for (want = 0; want >= -EACCES; want -= EACCES) {
+		ASSERT_EQ(0, want ? set(initial, &rule, 1) :
+			  ktls_set_policy(initial, &none, NULL, NULL));
+		pid = fork();
+		if (!pid) {
+			contain(_metadata);
+			_exit(try_to_ask(want));
+		}
+		ASSERT_EQ(pid, waitpid(pid, &status, 0));
+		EXPECT_EQ(0, status) TH_LOG("%d: exit %d", want,
+					    WEXITSTATUS(status));
+	}
+	ktls_close(initial);
+}
+
+/* One key, under a policy of their own; the exit code says what was wrong. */
+static int try_audited(const struct ktls_policy *own)
+{
+	struct ktls_attempt attempt;
+	struct ktls *ktls;
+	int fd[2];
+
+	if (ktls_open(&ktls, -1) || ktls_set_policy(ktls, own, NULL, NULL) ||
+	    tcp_pair(fd) || tls_attach(fd[0]) ||
+	    key_install(fd[0], TLS_TX, TLS13, GCM, 0))
+		return 1;
+	attempt = latest_of(ktls);
+	if (attempt.action != KTLS_ACTION_AUDIT || attempt.rule != 1)
+		return 2;
+
+	return attempt.flags == KTLS_ATTEMPT_FLAGS_INHERITED ? 0 : 3;
+}
+
+/* Nor hide what the host wants to know of. */
+TEST_F(policy, contained_audit)
+{
+	struct ktls_rule audit = { .action = KTLS_ACTION_AUDIT };
+	struct ktls_rule deny = { .action = KTLS_ACTION_DENY };
+	const struct ktls_policy own[] = {
+		{ .fallback = KTLS_ACTION_ALLOW },
+		{ .fallback = KTLS_ACTION_AUDIT },
+		{ .rules = &deny, .rules_count = 1, .dry_run = true },
+	};
+	struct ktls *initial;
+	int status;
+	pid_t pid;
+	size_t i;
+
+	ASSERT_EQ(0, ktls_open(&initial, self->initial));
+	ASSERT_EQ(0, set(initial, &audit, 1));
+	for (i = 0; i < sizeof(own) / sizeof(own[0]); i++) {
+		pid = fork();
+		if (!pid) {
+			contain(_metadata);
+			_exit(try_audited(&own[i]));
+		}
+		ASSERT_EQ(pid, waitpid(pid, &status, 0));
+		EXPECT_EQ(0, status) TH_LOG("%zu: exit %d", i,
+					    WEXITSTATUS(status));
+		EXPECT_EQ(i + 1, hits_of(initial, 1));
+	}
+	ktls_close(initial);
+}
+
 /* Nor undo what the host's administrator set for their namespace. */
 TEST_F(policy, contained_by_admin)
 {
@@ -825,6 +1038,69 @@ TEST_F(policy, violates)
 	EXPECT_TRUE(carries(self->fd));
 }
 
+/* In a cgroup namespace that does not show the cgroup of the sockets. */
+static int try_from_elsewhere(FIXTURE_DATA(policy) *self, uint64_t cgroup)
+{
+	struct ktls_filter violates = { .match = KTLS_MATCH(VIOLATES) };
+	struct ktls_question question = any_key;
+	const struct ktls_verdict *verdict;
+	struct cookies cookies = {};
+
+	if (!tell(CGROUP "-other/cgroup.procs", "0") ||
+	    unshare(CLONE_NEWCGROUP))
+		return 1;
+	if (cookies_dump(self->ktls, &violates, &cookies) || cookies.n != 2)
+		return 2;
+	/* Not the one they are in; and of that one they know nothing. */
+	if (ktls_test_policy(self->ktls, &question, &verdict) ||
+	    verdict->action != KTLS_ACTION_ALLOW)
+		return 3;
+	question.given |= KTLS_GIVEN(CGROUP_ID);
+	question.cgroup_id = cgroup;
+	if (ktls_test_policy(self->ktls, &question, &verdict) != -ENOENT)
+		return 4;
+
+	return 0;
+}
+
+TEST_F(policy, violates_cgroup)
+{
+	struct ktls_rule rule = {
+		.match = RULE(CGROUP_ID), .action = KTLS_ACTION_DENY,
+	};
+	struct ktls_question question = any_key;
+	const struct ktls_verdict *verdict;
+	struct stat st;
+	int status;
+	pid_t pid;
+
+	mkdir(CGROUP, 0755);
+	mkdir(CGROUP "-other", 0755);
+	if (stat(CGROUP, &st) || access(CGROUP "/cgroup.procs", W_OK))
+		SKIP(return, "no cgroup v2 at /sys/fs/cgroup");
+	ASSERT_TRUE(tell(CGROUP "/cgroup.procs", "0"));
+	close(self->fd[0]);
+	close(self->fd[1]);
+	ASSERT_EQ(0, tls_pair(self->fd, TLS13, GCM));
+	ASSERT_TRUE(tell("/sys/fs/cgroup/cgroup.procs", "0"));
+	rule.cgroup_id = st.st_ino;
+	ASSERT_EQ(0, set(self->ktls, &rule, 1));
+
+	pid = fork();
+	if (!pid)
+		_exit(try_from_elsewhere(self, st.st_ino));
+	ASSERT_EQ(pid, waitpid(pid, &status, 0));
+	EXPECT_EQ(0, status) TH_LOG("exit %d", WEXITSTATUS(status));
+
+	question.given |= KTLS_GIVEN(CGROUP_ID);
+	question.cgroup_id = st.st_ino;
+	ASSERT_EQ(0, ktls_test_policy(self->ktls, &question, &verdict));
+	EXPECT_EQ(KTLS_ACTION_DENY, verdict->action);
+	EXPECT_EQ(0, rmdir(CGROUP));
+	EXPECT_EQ(0, rmdir(CGROUP "-other"));
+	EXPECT_EQ(-ENOENT, ktls_test_policy(self->ktls, &question, &verdict));
+}
+
 TEST_F(policy, test)
 {
 	struct ktls_rule rules[] = {
@@ -837,10 +1113,7 @@ TEST_F(policy, test)
 		.fallback = KTLS_ACTION_DENY, .rules = rules,
 		.rules_count = 2,
 	};
-	struct ktls_question question = {
-		.given = KTLS_GIVEN(VERSION) | KTLS_GIVEN(CIPHER),
-		.step = KTLS_STEP_TX, .version = TLS13, .cipher = GCM,
-	};
+	struct ktls_question question = any_key;
 	const struct ktls_verdict *verdict;
 
 	ASSERT_EQ(0, ktls_set_policy(self->ktls, &policy, NULL, NULL));

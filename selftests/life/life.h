@@ -100,6 +100,14 @@ void pattern(uint8_t *buf, size_t len, uint64_t seed, uint64_t position);
 bool send_pattern(int fd, size_t len, uint64_t seed, uint64_t *position);
 bool recv_pattern(int fd, size_t len, uint64_t seed, uint64_t *position);
 
+/* A page that is not there until it is filled: whoever touches it waits. A
+ * descriptor for the other two, or -1.
+ */
+int page_open(void **page);
+/* Does somebody wait for the page? */
+bool page_wanted(int fd);
+int page_fill(int fd, void *page, const void *bytes, size_t len);
+
 /* A socket by its cookie, copied; false if there is none. */
 bool socket_by_cookie(struct ktls *ktls, uint64_t cookie,
 		      struct ktls_socket *copy);

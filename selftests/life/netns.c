@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -278,6 +279,77 @@ TEST_F_TIMEOUT(end, look_while_closing, 300)
 	}
 	EXPECT_EQ(2 * closers * pairs, count.closes);
 	ktls_close(ktls);
+}
+
+struct late {
+	int fd;
+	void *page;
+	struct key key;
+};
+
+static void *install_late(void *arg)
+{
+	const struct late *late = arg;
+
+	return (void *)(long)setsockopt(late->fd, SOL_TLS, TLS_TX, late->page,
+					late->key.len);
+}
+
+/* In a namespace of which nothing is left but a request for a key. */
+static int be_late(int home, int parked)
+{
+	struct late late;
+	pthread_t thread;
+	void *result;
+	int fd[2], uffd;
+
+	uffd = page_open(&late.page);
+	if (uffd < 0)
+		return 77;
+	key_make(&late.key, VERSION, CIPHER, 0);
+	if (netns_new() || tcp_pair(fd) || tls_attach(fd[0]) ||
+	    netns_enter(home))
+		return 1;
+	late.fd = fd[0];
+	if (pthread_create(&thread, NULL, install_late, &late) ||
+	    !page_wanted(uffd))
+		return 2;
+	/* What is left has no descriptor but the one in use. */
+	close(fd[0]);
+	close_reset(fd[1]);
+	if (write(parked, "", 1) != 1)
+		return 3;
+	sleep_ms(100);
+	if (page_fill(uffd, late.page, late.key.bytes, late.key.len) ||
+	    pthread_join(thread, &result))
+		return 4;
+
+	return 0;
+}
+
+/* The request goes on to its end, or ends with its process. */
+TEST_F_TIMEOUT(end, late_key, 300)
+{
+	unsigned int round;
+	int parked[2], status;
+	pid_t pid;
+	char c;
+
+	for (round = 0; round < rounds(); round++) {
+		ASSERT_EQ(0, pipe(parked));
+		pid = fork();
+		if (!pid)
+			_exit(be_late(self->home, parked[1]));
+		close(parked[1]);
+		if (read(parked[0], &c, 1) == 1 && round % 2)
+			kill(pid, SIGKILL);
+		close(parked[0]);
+		ASSERT_EQ(pid, waitpid(pid, &status, 0));
+		if (WIFEXITED(status) && WEXITSTATUS(status) == 77)
+			SKIP(return, "no userfaultfd");
+		EXPECT_EQ(round % 2 ? SIGKILL : 0, status)
+			TH_LOG("exit %d", WEXITSTATUS(status));
+	}
 }
 
 TEST_HARNESS_MAIN

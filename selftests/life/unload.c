@@ -3,7 +3,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/userfaultfd.h>
 #include <poll.h>
 #include <pthread.h>
 #include <sched.h>
@@ -11,8 +10,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/ioctl.h>
-#include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -158,55 +155,6 @@ static bool works(const int fd[2], uint64_t position[2])
 	       recv_pattern(fd[0], 77, 2, &position[1]);
 }
 
-/* A page that is not there until it is filled, or -1. */
-static int page_open(void **page)
-{
-	struct uffdio_api api = { .api = UFFD_API };
-	struct uffdio_register range = {
-		.range.len = getpagesize(),
-		.mode = UFFDIO_REGISTER_MODE_MISSING,
-	};
-	int fd;
-
-	fd = syscall(SYS_userfaultfd, O_CLOEXEC | O_NONBLOCK);
-	if (fd < 0)
-		return -1;
-	*page = mmap(NULL, getpagesize(), PROT_READ | PROT_WRITE,
-		     MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	range.range.start = (uintptr_t)*page;
-	if (*page == MAP_FAILED || ioctl(fd, UFFDIO_API, &api) ||
-	    ioctl(fd, UFFDIO_REGISTER, &range)) {
-		close(fd);
-		return -1;
-	}
-
-	return fd;
-}
-
-/* Does somebody wait for the page? */
-static bool page_wanted(int fd)
-{
-	struct pollfd p = { .fd = fd, .events = POLLIN };
-	struct uffd_msg msg;
-
-	return poll(&p, 1, 10000) == 1 &&
-	       read(fd, &msg, sizeof(msg)) == sizeof(msg);
-}
-
-static int page_fill(int fd, void *page, const void *bytes, size_t len)
-{
-	static char content[1 << 16] __attribute__((aligned(4096)));
-	struct uffdio_copy copy = {
-		.dst = (uintptr_t)page,
-		.src = (uintptr_t)content,
-		.len = getpagesize(),
-	};
-
-	memcpy(content, bytes, len);
-
-	return ioctl(fd, UFFDIO_COPY, &copy) ? -errno : 0;
-}
-
 /* A pair of which the first lacks its key to send with. */
 static void almost(struct __test_metadata *_metadata, int fd[2])
 {
@@ -328,6 +276,51 @@ TEST_F_TIMEOUT(unload, parked_in_sendmsg, 300)
 				      MSG_WAITALL));
 	EXPECT_EQ(0, memcmp(got, content, getpagesize()));
 	EXPECT_TRUE(works(self->fd, position));
+	ktls_close(ktls);
+}
+
+/* Who reads many of them does not wait for each. */
+TEST_F_TIMEOUT(unload, many_parked, 300)
+{
+	static char content[1 << 16];
+	static struct task sender[30];
+	struct cookies cookies = {};
+	int uffd[30], fd[2], pass;
+	unsigned int i, n = 30;
+	uint64_t began, busy;
+	struct ktls *ktls;
+
+	ASSERT_EQ(0, ktls_open(&ktls, -1));
+	for (i = 0; i < n; i++) {
+		uffd[i] = page_open(&sender[i].page);
+		if (uffd[i] < 0)
+			SKIP(return, "no userfaultfd");
+		ASSERT_EQ(0, tls_pair(fd, VERSION, CIPHER));
+		sender[i].fd = fd[0];
+		task_start(&sender[i], run_send);
+		ASSERT_TRUE(page_wanted(uffd[i]));
+	}
+	for (pass = 0; pass < 3; pass++) {
+		began = now_ms();
+		ASSERT_EQ(0, cookies_dump(ktls, NULL, &cookies));
+		EXPECT_GT(5000, now_ms() - began)
+			TH_LOG("%d: %llu ms", pass, now_ms() - began);
+		EXPECT_EQ(2 * n + 2, cookies.n);
+		began = now_ms();
+		busy = 0;
+		ASSERT_EQ(0, ktls_dump_totals(ktls, add_busy, &busy));
+		EXPECT_EQ(2 * n, busy);
+		EXPECT_GT(5000, now_ms() - began)
+			TH_LOG("%d: %llu ms", pass, now_ms() - began);
+	}
+	for (i = 0; i < n; i++) {
+		ASSERT_EQ(0, page_fill(uffd[i], sender[i].page, content,
+				       getpagesize()));
+		EXPECT_TRUE(task_wait(&sender[i], 5000));
+	}
+	busy = 0;
+	ASSERT_EQ(0, ktls_dump_totals(ktls, add_busy, &busy));
+	EXPECT_EQ(0, busy);
 	ktls_close(ktls);
 }
 

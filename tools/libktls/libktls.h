@@ -324,7 +324,7 @@ struct ktls_rule {
 
 /**
  * struct ktls_policy - what the kernel may do with TLS keys
- * @generation: grows with every change
+ * @generation: grows with every change, also of what is inherited
  * @fallback: enum ktls_action, "default" in the specification: for keys that no
  *	rule matches
  * @dry_run: nothing is denied; what would have been is marked
@@ -555,8 +555,9 @@ int ktls_dump_outcomes(struct ktls *ktls, ktls_outcome_fn *fn, void *arg);
  * Without any, it allows all and has no rules.
  *
  * Return: 0; -EPERM without CAP_NET_ADMIN in the user namespace that owns the
- * network namespace; -ENOPKG if the module was unloaded; or another negative
- * errno.
+ * network namespace; -EACCES if it is inherited, and the caller lacks CAP_NET_ADMIN
+ * in the initial user namespace; -ENOPKG if the module was unloaded; or another
+ * negative errno.
  */
 int ktls_get_policy(struct ktls *ktls, const struct ktls_policy **policy);
 
@@ -588,8 +589,9 @@ int ktls_set_policy(struct ktls *ktls, const struct ktls_policy *policy,
  *
  * Nothing is counted.
  *
- * Return: 0; -EINVAL if the question lacks something; -ENOPKG if the module was
- * unloaded; or another negative errno.
+ * Return: 0; -EINVAL if the question lacks something; -ENOENT if the caller's cgroup
+ * namespace has no cgroup of that number; -EPERM or -EACCES as ktls_get_policy();
+ * -ENOPKG if the module was unloaded; or another negative errno.
  */
 int ktls_test_policy(struct ktls *ktls, const struct ktls_question *question,
 		     const struct ktls_verdict **verdict);

@@ -593,6 +593,10 @@ static void test_policy(struct server *s, const struct nlmsghdr *to)
 	const struct nlattr *a;
 	struct ktls_verdict v;
 
+	if (is_like("unprivileged")) {
+		reply_error(s, to, -EPERM, NULL);
+		return;
+	}
 	ktls_for_each_attr(a, attrs, len) {
 		switch (a->nla_type) {
 		case KTLS_A_QUESTION_STEP:

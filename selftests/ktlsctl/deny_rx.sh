@@ -1,0 +1,208 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0
+#
+# "Deny RX now", typed on a host with a live nginx and real clients: new
+# connections lose kernel RX and nothing else, what is open goes on, and policy
+# check lists what still has it.
+
+set -u
+
+port=8443
+clients=3
+n=0 failed=0
+
+# In a network namespace of its own, so that nothing else is counted.
+if [ "${KTLS_DENY_RX-}" != netns ]; then
+	if ! command -v nginx >/dev/null || ! command -v curl >/dev/null; then
+		echo "1..0 # SKIP needs nginx and curl"
+		exit 4
+	fi
+	KTLS_DENY_RX=netns exec unshare --net "$0"
+fi
+ip link set lo up
+
+tap()
+{
+	n=$((n + 1))
+	if [ "$1" = 0 ]; then
+		echo "ok $n $2"
+	else
+		echo "not ok $n $2"
+		echo "# ${out//$'\n'/$'\n# '}"
+		failed=1
+	fi
+}
+
+# expect CODE REGEX COMMAND... - its exit code, and something that it says
+expect()
+{
+	local code=$1 regex=$2 got=0
+
+	shift 2
+	out=$(timeout 20 "$@" 2>&1 </dev/null) || got=$?
+	[ "$got" = "$code" ] && grep -qE -- "$regex" <<<"$out"
+	tap $? "$* (exit $code)"
+	[ "$got" = "$code" ] || echo "# exit code was $got"
+}
+
+# json PYTHON COMMAND... - an expression about the JSON that it prints, as j
+json()
+{
+	local expression=$1
+
+	shift
+	out=$("$@" 2>&1) && python3 -c "
+import json, sys
+j = json.loads(sys.argv[1])
+sys.exit(not ($expression))" "$out"
+	tap $? "$*: $expression"
+}
+
+# same FILE - it is the one that nginx has
+same()
+{
+	out=$(cmp "$work/www/large" "$1" 2>&1)
+	tap $? "the data is that of the other end: ${1##*/}"
+}
+
+work=$(mktemp -d)
+# shellcheck disable=SC2317,SC2329 # the trap
+cleanup()
+{
+	# shellcheck disable=SC2046 # a word each
+	kill $(jobs -p) 2>/dev/null
+	wait 2>/dev/null
+	rm -r "$work"
+}
+trap cleanup EXIT
+
+mkdir -m 777 "$work/www" "$work/www/put"
+chmod 755 "$work"
+head -c 6M /dev/urandom >"$work/www/large"
+openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes \
+	-keyout "$work/key.pem" -out "$work/cert.pem" -subj /CN=localhost \
+	-days 2 2>/dev/null
+cat >"$work/nginx.conf" <<END
+daemon off;
+pid $work/nginx.pid;
+error_log $work/error.log;
+worker_processes 1;
+user root;
+events {}
+http {
+	access_log off;
+	sendfile on;
+	root $work/www;
+	client_max_body_size 0;
+	client_body_temp_path $work/body;
+	ssl_certificate $work/cert.pem;
+	ssl_certificate_key $work/key.pem;
+	# In both directions with every OpenSSL that has kernel TLS.
+	ssl_protocols TLSv1.2;
+	ssl_ciphers ECDHE-ECDSA-AES128-GCM-SHA256;
+	ssl_conf_command Options KTLS;
+	server {
+		listen 127.0.0.1:$port ssl;
+		location /put/ {
+			dav_methods PUT;
+		}
+	}
+}
+END
+nginx -e "$work/error.log" -c "$work/nginx.conf" -p "$work" &
+for _ in {1..100}; do
+	curl -skI -o /dev/null https://127.0.0.1:$port/ && break
+	sleep 0.1
+done
+
+# fetch NAME [OPTION...]
+fetch()
+{
+	local name=$1
+
+	shift
+	curl -skf "$@" -o "$work/$name" https://127.0.0.1:$port/large
+}
+
+put()
+{
+	out=$(curl -sSkf -T "$work/www/large" \
+		"https://127.0.0.1:$port/put/$1" 2>&1)
+	tap $? "curl sends $1 to nginx"
+	same "$work/www/put/$1"
+}
+
+echo "TAP version 13"
+
+# A new connection as it is without a policy.
+put before
+for _ in {1..50}; do
+	ktlsctl -j stats --closed sport $port >"$work/closed"
+	grep -q '"tx"' "$work/closed" && break
+	sleep 0.1
+done
+if ! grep -q '"rx"' "$work/closed"; then
+	echo "1..$n # SKIP this nginx receives without kernel TLS"
+	exit 4
+fi
+both="s['tx']['mode'] == 'sw' and s['rx']['mode'] == 'sw'"
+json "j['sockets'] and all($both for s in j['sockets'])" \
+	cat "$work/closed"
+
+# They take a while, and go on meanwhile.
+pids=()
+for i in $(seq $clients); do
+	fetch "old.$i" --limit-rate 400k &
+	pids+=($!)
+done
+for _ in {1..100}; do
+	[ "$(ktlsctl -j stats sport $port | grep -c '"rx"')" = $clients ] && break
+	sleep 0.1
+done
+json "len(j['sockets']) == $clients and all($both for s in j['sockets'])" \
+	ktlsctl -j stats sport $port
+old=$(python3 -c 'import json, sys
+print(sorted(s["cookie"] for s in json.load(sys.stdin)["sockets"]))' <<<"$out")
+
+# The line.
+expect 0 '1 rule, default allow' ktlsctl policy add 1 deny rx
+
+fetch new --limit-rate 3M &
+new=$!
+for _ in {1..100}; do
+	[ "$(ktlsctl -j stats sport $port | grep -c '"tx"')" = $((clients + 1)) ] &&
+		break
+	sleep 0.1
+done
+json "[(s['tx']['mode'], s.get('rx', {}).get('mode', 'none')) for s in j['sockets']
+      if s['cookie'] not in $old] == [('sw', 'none')]" \
+	ktlsctl -j stats sport $port
+wait $new
+same "$work/new"
+put after
+json "[(a['step'], a['action'], a['rule']) for a in j['attempts'] if a['errno']] ==
+      [('rx', 'deny', 1)] * 2" ktlsctl -j attempts --failed
+json "j['rule'][0]['hits'] == 2" ktlsctl -j policy show
+
+# Those that still have it, and no other.
+json "sorted(s['cookie'] for s in j['sockets']) == $old and
+      all(s['rule'] == 1 for s in j['sockets'])" \
+	sh -c 'ktlsctl -j policy check; [ $? = 3 ]'
+json "len(j['sockets']) == $clients and all($both for s in j['sockets'])" \
+	ktlsctl -j stats sport $port
+
+# They have it to the end.
+wait "${pids[@]}"
+for i in $(seq $clients); do
+	same "$work/old.$i"
+done
+for _ in {1..50}; do
+	ktlsctl policy check >/dev/null && break
+	sleep 0.1
+done
+expect 0 'No open socket violates' ktlsctl policy check
+json "not [s for s in j['sockets'] if 'last-error' in s.get('tx', {}) or
+      'last-error' in s.get('rx', {})]" ktlsctl -j stats --closed sport $port
+
+echo "1..$n"
+exit $failed
