@@ -1073,6 +1073,13 @@ TEST_F(policy, violates)
 }
 
 /* In a cgroup namespace that does not show the cgroup of the sockets. */
+static int keep_cgroup(const struct ktls_socket *socket, void *arg)
+{
+	*(uint64_t *)arg = socket->cgroup_id;
+
+	return 0;
+}
+
 static int try_from_elsewhere(FIXTURE_DATA(policy) *self, uint64_t cgroup)
 {
 	struct ktls_filter violates = { .match = KTLS_MATCH(VIOLATES) };
@@ -1104,6 +1111,7 @@ TEST_F(policy, violates_cgroup)
 	};
 	struct ktls_question question = any_key;
 	const struct ktls_verdict *verdict;
+	uint64_t known = 0;
 	struct stat st;
 	int status;
 	pid_t pid;
@@ -1117,6 +1125,10 @@ TEST_F(policy, violates_cgroup)
 	close(self->fd[1]);
 	ASSERT_EQ(0, tls_pair(self->fd, TLS13, GCM));
 	ASSERT_TRUE(tell("/sys/fs/cgroup/cgroup.procs", "0"));
+	ASSERT_EQ(0, ktls_dump_sockets(self->ktls, NULL, keep_cgroup, &known));
+	if (!known)
+		SKIP(return, "a kernel without CONFIG_SOCK_CGROUP_DATA");
+	ASSERT_EQ(st.st_ino, known);
 	rule.cgroup_id = st.st_ino;
 	ASSERT_EQ(0, set(self->ktls, &rule, 1));
 
