@@ -34,7 +34,7 @@ static const struct conf_kind kinds[] = {
 	{ "lighttpd", read_lighttpd,
 	  "ssl.openssl.ssl-conf-cmd = (\"Options\" => \"KTLS\")",
 	  "systemctl restart lighttpd",
-	  "if tls.ko was loaded when it started", true, NULL },
+	  "if tls.ko could be had when it started (as root it loads that itself)", true, NULL },
 	{ "stunnel4", read_stunnel, "options = ENABLE_KTLS in its section",
 	  "restart stunnel", NULL, true, NULL },
 	{ "stunnel", read_stunnel, "options = ENABLE_KTLS in its section",

@@ -345,7 +345,7 @@ def test_lighttpd():
         '"Options" => "-KTLS")\n'
     on = 'ssl.openssl.ssl-conf-cmd += ("Options" => "KTLS")\n'
     lighttpd("by default", tls % "", "unknown -",
-             says="if tls.ko was loaded when it started",
+             says="if tls.ko could be had when it started",
              where="/etc/lighttpd/lighttpd.conf:1")
     lighttpd("on", tls % on, "yes -")
     lighttpd("openssl.cnf", tls % "", "yes -", files={"/openssl.cnf": CNF_ON})
