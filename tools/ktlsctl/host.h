@@ -72,8 +72,13 @@ struct openssl_cnf {
 	char section[64];	/* where they are to be, or "" */
 	char options[256];	/* as written there, or "" */
 	bool ktls;
+	bool padding;		/* records are padded, which kernel TLS cannot */
 };
 
+/* "Options = KTLS,-SessionTicket": 1 turns it on, -1 off, 0 says nothing. */
+int find_ktls_option(const char *options);
+/* Reads the text of a file; all but path and failure. */
+void parse_openssl_cnf(const char *text, size_t len, struct openssl_cnf *cnf);
 /* @path: the file, or %NULL for the one that OpenSSL takes by itself. */
 void read_openssl_cnf(const char *path, struct openssl_cnf *cnf);
 

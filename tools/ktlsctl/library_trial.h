@@ -3,6 +3,8 @@
 #ifndef LIBRARY_TRIAL_H
 #define LIBRARY_TRIAL_H
 
+#include <sys/types.h>
+
 #include "capability.h"
 
 struct build_trial {

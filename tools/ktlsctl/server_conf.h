@@ -30,4 +30,15 @@ bool read_server_conf(const struct process *process, uint16_t family,
 		      const uint8_t *local_addr, uint16_t local_port,
 		      struct server_conf *conf);
 
+/* process_cnf.c */
+
+struct conf_files;
+
+/*
+ * OpenSSL's configuration as a process has read it; @path gets where that is,
+ * and @failure why it is not known.
+ */
+bool read_process_cnf(struct conf_files *files, const struct mapped *libssl,
+		      struct openssl_cnf *cnf);
+
 #endif /* SERVER_CONF_H */
