@@ -48,7 +48,7 @@ static const struct command commands[] = {
 	{ "doctor", "[HOST[:PORT]]",
 	  "what stands between this host and kernel TLS, and what to do",
 	  doctor_details, NULL, "sak46t", run_doctor },
-	{ "observe", "[-o FILE] [--time SECONDS | -- COMMAND [ARG...]]",
+	{ "observe", "[-o FILE] -- COMMAND | --time SECONDS",
 	  "what moved on this host while a command ran",
 	  observe_details, NULL, "To", run_observe },
 	{ "version", "",

@@ -150,7 +150,7 @@ static void carry(struct carried *c, const struct ktls_stream *now,
 {
 	if (now->mode == KTLS_MODE_NONE)
 		return;
-	c->sockets++;
+	c->sockets += now->wire_bytes > before->wire_bytes;
 	/* They do not go back, unless the module was loaded anew. */
 	if (now->records >= before->records)
 		c->records += now->records - before->records;
@@ -345,6 +345,13 @@ int end_movement(struct movement *m)
 	if (!err)
 		err = count_open(m);
 	return m->out_of_memory ? -ENOMEM : err;
+}
+
+bool mover_moved(const struct mover *v)
+{
+	return v->tallies_count || v->installed || v->closed || v->errors ||
+	       v->by[KTLS_DIRECTION_TX].sockets ||
+	       v->by[KTLS_DIRECTION_RX].sockets;
 }
 
 void free_movement(struct movement *m)

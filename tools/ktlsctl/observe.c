@@ -247,9 +247,9 @@ static enum status begin(struct observation *o, struct outcomes *outcomes)
 	err = ktls_open(&ktls, opt.netns ? netns : -1);
 	close(netns);
 	if (!err)
-		err = begin_movement(&o->movement, ktls);
-	if (!err)
 		err = read_outcomes(ktls, outcomes);
+	if (!err)
+		err = begin_movement(&o->movement, ktls);
 	if (err == -ENOPKG) {
 		miss(o, "ktls.ko is not loaded (modprobe ktls): only counters of tls_stat are seen, not who asked, nor refusals");
 	} else if (err == -ENOMEM) {

@@ -17,7 +17,7 @@ struct tally {
 
 /* What went through sockets while we looked. */
 struct carried {
-	uint64_t sockets;	/* that had the direction in the kernel */
+	uint64_t sockets;	/* through which something went */
 	uint64_t records;
 	uint64_t payload;
 	uint64_t wire;
@@ -62,6 +62,8 @@ int read_movement(struct movement *m);
 /* Counts what is open, and what no event told of. */
 int end_movement(struct movement *m);
 void free_movement(struct movement *m);
+/* Or has it but idle sockets? */
+bool mover_moved(const struct mover *mover);
 
 /* namespaces.c: all network namespaces that processes are in, or have names */
 

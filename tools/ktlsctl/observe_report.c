@@ -269,11 +269,6 @@ static void print_attempts(const struct movement *m, unsigned int width)
 	table_print(table, width, 0);
 }
 
-static bool has_sockets(const struct mover *v)
-{
-	return v->installed || v->closed || v->by[0].wire || v->by[1].wire;
-}
-
 static void print_sockets(const struct movement *m, unsigned int width)
 {
 	static const struct column columns[] = {
@@ -291,7 +286,8 @@ static void print_sockets(const struct movement *m, unsigned int width)
 		const struct carried *tx = &v->by[KTLS_DIRECTION_TX];
 		const struct carried *rx = &v->by[KTLS_DIRECTION_RX];
 
-		if (!has_sockets(v))
+		if (!v->installed && !v->closed && !v->errors &&
+		    !tx->sockets && !rx->sockets)
 			continue;
 		rows++;
 		table_add(table, format_pid(b, v->pid, v->comm));
@@ -543,7 +539,9 @@ static void print_json(const struct observation *o)
 	json_object_object_add(object, "outcomes", list);
 	list = json_object_new_array();
 	for (i = 0; i < o->movement.count; i++)
-		json_object_array_add(list, json_mover(&o->movement.list[i]));
+		if (mover_moved(&o->movement.list[i]))
+			json_object_array_add(list,
+				json_mover(&o->movement.list[i]));
 	json_object_object_add(object, "processes", list);
 	json_object_object_add(object, "tls-stat",
 			       json_counters(&o->spaces.list[0]));
