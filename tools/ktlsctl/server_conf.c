@@ -410,6 +410,17 @@ bool read_server_conf(const struct process *process, uint16_t family,
 	master = has_exe ? find_master(process->pid, &exe) : process->pid;
 	if (result)
 		result->files = conf_open(master);
+	if (result && !has_exe) {
+		/* Without it, its master and what that was told are not found. */
+		say(conf->text, sizeof(conf->text),
+		    "the configuration of %s was not looked for, as /proc/%u/exe is hidden",
+		    kind->name, process->pid);
+		say(conf->next, sizeof(conf->next), "try it as root");
+		if (result->files)
+			conf_close(result->files);
+		free(result);
+		return true;
+	}
 	if (!result || !result->files) {
 		say(conf->text, sizeof(conf->text),
 		    "the configuration of %s could not be read: /proc/%u/root: %s",
