@@ -13,6 +13,12 @@ here=$(dirname "$(realpath "$0")")
 other=ktlsctl-observe
 n=0 failed=0
 
+# The condition, as a command that can be asked for its status.
+holds()
+{
+	[ "$@" ]
+}
+
 tap()
 {
 	n=$((n + 1))
@@ -47,7 +53,8 @@ observe()
 	out=$(cat "$work/report")
 }
 
-# get PORT ARG...
+# get PORT ARG... - for what is observed
+# shellcheck disable=SC2317,SC2329 # which calls it
 get()
 {
 	local port=$1
@@ -62,7 +69,7 @@ cleanup()
 	# shellcheck disable=SC2046 # a word each
 	kill $(jobs -p) 2>/dev/null
 	wait 2>/dev/null
-	ip netns del $other 2>/dev/null
+	ip netns del "$other" 2>/dev/null
 	rm -rf "$work"
 	modprobe tls
 	[ -e /sys/module/ktls ] || insmod "$here/../../kmod/ktls/ktls.ko"
@@ -128,19 +135,19 @@ start_nginx here env
 
 # The command is left alone.
 out=$(ktlsctl -j observe -- cat <<<"through" 2>/dev/null)
-[ "$out" = through ]
+holds "$out" = through
 tap $? "the command has stdin and stdout"
 out=$(ktlsctl observe -- sh -c 'echo only this >&2; exit 7' 2>&1 >/dev/null)
-[ $? = 7 ] && grep -q "^only this" <<<"$out" &&
+holds $? = 7 && grep -q "^only this" <<<"$out" &&
 	grep -q "exit status 7" <<<"$out"
 tap $? "the report follows on stderr, the exit status is the command's"
 # shellcheck disable=SC2016 # the shell that is run
 observe -- sh -c 'kill -TERM $$'
-[ $status = 143 ]
+holds $status = 143
 tap $? "one that a signal killed"
 check "says so" "j['command']['signal'] == 15"
 ktlsctl observe -- /no/such/command >/dev/null 2>&1
-[ $? = 127 ]
+holds $? = 127
 tap $? "one that is not there"
 observe -- true
 check "nothing moves" "j['conclusion'] == 'unused' and not j['processes'] and
@@ -148,7 +155,7 @@ check "nothing moves" "j['conclusion'] == 'unused' and not j['processes'] and
 
 # Used, or not.
 observe -- bash -c 'get 8443'
-[ $status = 0 ]
+holds $status = 0
 tap $? "the data is right"
 check "used" "j['conclusion'] == 'used' and not j['missing']"
 check "by nginx alone" "len(j['processes']) == 1 and
@@ -190,7 +197,7 @@ observe -- bash -c 'get 8443'
 check "refused by the policy" "j['conclusion'] == 'refused' and
 	'EPERM' in j['text'] and 'policy' in j['text'] and
 	any(o['errno'] == 1 for o in of('nginx')[0]['outcomes'])"
-[ $status = 0 ]
+holds $status = 0
 tap $? "and the data is right all the same"
 ktlsctl policy default allow >/dev/null
 
@@ -214,6 +221,7 @@ observe -- ip netns exec $other bash -c 'get 8444'
 check "not used there either" "j['conclusion'] == 'unused' and
 	[s['command'] for s in j['namespaces']] == [True]"
 # In a namespace that lives no longer than the command.
+# shellcheck disable=SC2016 # the shell that is run
 observe -- unshare -n sh -c 'ip link set lo up
 	openssl s_server -accept 9443 -cert "$work/cert.pem" -key "$work/key.pem" \
 		-www -naccept 1 >/dev/null 2>&1 &
@@ -222,7 +230,6 @@ check "in one of its own" "j['conclusion'] in ('unused', 'elsewhere') and
 	[(s['new'], s['command']) for s in j['namespaces']] == [(True, True)]"
 
 # Without privileges.
-# shellcheck disable=SC2024 # its own files are none of the command's business
 out=$(setpriv --reuid 65534 --clear-groups ktlsctl -j observe -- true \
 	2>&1 >/dev/null)
 check "without privileges" "len(j['missing']) >= 3 and
