@@ -47,6 +47,8 @@ struct options {
 	double timeout;		/* seconds, 0: the default */
 	bool ipv4;
 	bool ipv6;
+	double time;		/* seconds to observe, 0 for none */
+	const char *output;	/* file for the report, or %NULL */
 };
 
 extern struct options opt;
@@ -90,14 +92,18 @@ enum status run_attempts(int argc, char **argv);
 enum status run_policy(int argc, char **argv);
 enum status run_probe(int argc, char **argv);
 enum status run_doctor(int argc, char **argv);
+enum status run_why(int argc, char **argv);
+enum status run_observe(int argc, char **argv);
 extern const char stats_details[], show_details[], monitor_details[],
 	   module_details[], attempts_details[], policy_details[],
-	   probe_details[], doctor_details[];
+	   probe_details[], doctor_details[], why_details[], observe_details[];
 
 /* netns.c */
 
 /* Opens the handle in the namespace of --netns; complains if it cannot. */
 enum status open_ktls(struct ktls **ktls);
+/* The file of the namespace of --netns, or of this one; likewise. */
+enum status open_read_netns(int *fd);
 /* Goes into the namespace of --netns, to stay; complains if it cannot. */
 enum status enter_netns(void);
 /* A socket to sock_diag there, or a negative errno. */
@@ -260,6 +266,20 @@ struct destroyed {
 enum status destroy_sockets(const struct sockets *sockets,
 			    struct destroyed *destroyed);
 
+/* end.c: an address and a port */
+
+struct end {
+	uint16_t family;
+	uint8_t addr[16];
+	uint16_t port;
+};
+
+/* "192.0.2.1:443" or "[2001:db8::1]:443". */
+bool parse_end(const char *s, struct end *end);
+/* An IPv4 address is the same in its IPv6 form. */
+bool is_end(const struct end *end, uint16_t family, const uint8_t *addr,
+	    uint16_t port);
+
 /* complete.c */
 
 /* Prints what may stand in the place of the last word. */
@@ -277,7 +297,9 @@ const char *format_local(char buffer[ADDR_LEN], const struct ktls_socket *s);
 const char *format_remote(char buffer[ADDR_LEN], const struct ktls_socket *s);
 const char *format_process(char buffer[PROCESS_LEN],
 			   const struct ktls_socket *s);
-/* Without what a terminal could take for a command. */
+/* Without what a terminal could take for a command; in place. */
+void clean_text(char *text);
+/* The same of a command's name, as one word. */
 const char *format_comm(char buffer[KTLS_COMM_LEN], const char *comm);
 /* "1.3", the name of a version as people write it. */
 const char *format_version(char buffer[NUMBER_LEN], uint16_t version);
@@ -356,6 +378,8 @@ struct json_object *json_verdict(const struct ktls_verdict *verdict);
 struct json_object *json_string(const char *s);
 void json_add_number(struct json_object *object, const char *name,
 		     uint64_t value);
+void json_add_addr(struct json_object *object, const char *name, uint16_t family,
+		   const uint8_t *addr);
 /* Prints it on a line of its own and gives it back. */
 void json_print(struct json_object *object);
 
