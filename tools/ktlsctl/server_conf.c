@@ -282,6 +282,7 @@ void conf_read(const struct conf_kind *k, struct conf_result *r, int argc,
 	memset(c, 0, sizeof(*c));
 	c->asks = ANSWER_UNKNOWN;
 	k->read(r, argc, argv);
+	c->outgoing = r->outgoing;
 	if (*conf_failure(r->files)) {
 		say(c->text, sizeof(c->text),
 		    "the configuration of %s is not known in full: %s", k->name,

@@ -505,7 +505,8 @@ static void never_if_tls(const struct question_why *q, const char *reason,
 {
 	if (is_tls(q)) {
 		never(q, reason, "%s", text);
-		advise(q->f, "%s", next);
+		if (*next)
+			advise(q->f, "%s", next);
 		return;
 	}
 	not_known(q, q->proven ? "the program did not ask for it" :
@@ -637,6 +638,10 @@ static void judge_holder(const struct question_why *q)
 	if (conf && conf->asks == ANSWER_NO) {
 		if (q->p->libraries_count)
 			judge_libraries(q, &candidate, &able);
+		if (conf->outgoing && strcmp(conf->reason, "not-tls")) {
+			never_if_tls(q, conf->reason, conf->text, conf->next);
+			return;
+		}
 		never(q, conf->reason, "%s", conf->text);
 		if (*conf->next)
 			advise(q->f, "%s", conf->next);
