@@ -204,7 +204,7 @@ sleep 2
 ask_openssl 9443
 why :9443
 check "s_server without -ktls" "both('never-asked', 'option-not-set')"
-check "its libssl was tried" X
+check "its libssl was tried" "said('maps: .*libssl.* .OpenSSL 3')"
 why openssl
 check "both ends by their command" "len(j['connections']) == 2"
 
