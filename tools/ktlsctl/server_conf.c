@@ -463,6 +463,9 @@ bool read_server_conf(const struct process *process, uint16_t family,
 		conf_fail(result->files, "it has no libssl.so mapped");
 	conf_read(kind, result, argc, argv, kind->has_cnf ? &cnf : NULL,
 		  start_time(ticks), conf);
+	if (!strcmp(conf->from, "/proc/PID/cmdline:1"))
+		snprintf(conf->from, sizeof(conf->from), "/proc/%u/cmdline",
+			 master);
 	conf_close(result->files);
 	free(result);
 	return true;
