@@ -192,7 +192,7 @@ static void conclude(const struct conf_kind *k, struct conf_result *r,
 {
 	const size_t *n = r->count;
 	bool own_io = k->own_io && !r->knows_ktls;
-	bool cnf_on = k->has_cnf && cnf && cnf->ktls;
+	bool cnf_on = (k->has_cnf && cnf && cnf->ktls) || r->always;
 	bool on = n[CONF_ON] || (n[CONF_UNSET] && (cnf_on || own_io));
 	bool depends = n[CONF_UNSET] && !cnf_on && k->by_default;
 	bool off = n[CONF_OFF] ||
@@ -252,6 +252,10 @@ static void conclude(const struct conf_kind *k, struct conf_result *r,
 		if (n[CONF_ON])
 			say(c->text, sizeof(c->text),
 			    "%s is told to ask for kernel TLS", k->name);
+		else if (r->always)
+			say(c->text, sizeof(c->text),
+			    "%s asks for kernel TLS unless told not to, and is not",
+			    k->name);
 		else
 			say(c->text, sizeof(c->text),
 			    "%s is told to ask for kernel TLS by %s", k->name,
@@ -299,7 +303,7 @@ void conf_read(const struct conf_kind *k, struct conf_result *r, int argc,
 		return;
 	}
 	/* Something has to be known of what is not said. */
-	if (r->count[CONF_UNSET] && k->has_cnf &&
+	if (r->count[CONF_UNSET] && k->has_cnf && !r->always &&
 	    (!cnf || *cnf->failure)) {
 		say(c->text, sizeof(c->text),
 		    "%s leaves it to OpenSSL's own configuration, which is not known: %s",
