@@ -286,6 +286,7 @@ void conf_read(const struct conf_kind *k, struct conf_result *r, int argc,
 	memset(c, 0, sizeof(*c));
 	c->asks = ANSWER_UNKNOWN;
 	k->read(r, argc, argv);
+	c->outgoing = r->outgoing;
 	if (*conf_failure(r->files)) {
 		say(c->text, sizeof(c->text),
 		    "the configuration of %s is not known in full: %s", k->name,
@@ -466,6 +467,9 @@ bool read_server_conf(const struct process *process, uint16_t family,
 		conf_fail(result->files, "it has no libssl.so mapped");
 	conf_read(kind, result, argc, argv, kind->has_cnf ? &cnf : NULL,
 		  start_time(ticks), conf);
+	if (!strcmp(conf->from, "/proc/PID/cmdline:1"))
+		snprintf(conf->from, sizeof(conf->from), "/proc/%u/cmdline",
+			 master);
 	conf_close(result->files);
 	free(result);
 	return true;
