@@ -6,17 +6,20 @@
 
 mirror=${KTLS_MIRROR:-http://deb.debian.org/debian}
 
-# root_packages - the list that packages holds, with commas
+# root_packages RELEASE - the list that packages holds for it, with commas
 root_packages()
 {
-	sed 's/#.*//' "$hosts/packages" | xargs | tr ' ' ,
+	sed 's/#.*//' "$hosts/packages" |
+		awk -v release="$1" '
+			/\[/ && !match($0, "[[ ]" release "[] ]") { next }
+			NF { print $1 }' | paste -sd,
 }
 
 # root_dir RELEASE - where its root is, or will be. A change of the recipe makes
 # every root anew.
 root_dir()
 {
-	{ declare -f root_make root_add_ynl; root_packages; echo "$mirror"; } |
+	{ declare -f root_make root_add_ynl; root_packages "$1"; echo "$mirror"; } |
 		cache_name "roots/$1"
 }
 
@@ -62,7 +65,7 @@ root_make()
 	export hosts
 	# sid's Release file may have expired where a mirror lags behind.
 	INITRD=No mmdebstrap --mode=root --variant=apt \
-		--include="$(root_packages)" \
+		--include="$(root_packages "$release")" \
 		--aptopt='APT::Install-Recommends "false"' \
 		--aptopt='Acquire::Check-Valid-Until "false"' \
 		--dpkgopt=force-unsafe-io \
