@@ -1,0 +1,285 @@
+# SPDX-License-Identifier: GPL-2.0
+"""The programs that ktlsctl why is asked about, and their configurations."""
+
+import os
+import sys
+
+from bench import Peer, Program
+
+HERE = os.path.dirname(os.path.realpath(__file__))
+KTLS_CNF = """openssl_conf = init
+[init]
+ssl_conf = ssl
+[ssl]
+system_default = defaults
+[defaults]
+Options = KTLS
+"""
+
+
+def cnf(bench):
+    """The environment that makes all of libssl ask."""
+    return {"OPENSSL_CONF": bench.path("ktls.cnf", KTLS_CNF)}
+
+
+def without(uid, argv):
+    """The same as a user without privileges."""
+    return ["setpriv", f"--reuid={uid}", f"--regid={uid}", "--clear-groups",
+            *argv]
+
+
+def nginx_with(bench, name, blocks, ports, wrapper=(), **kwargs):
+    """It, with these server blocks."""
+    conf = bench.path(f"{name}/nginx.conf", f"""daemon off;
+pid {bench.directory}/{name}.pid;
+error_log {bench.directory}/{name}.error;
+worker_processes 1;
+events {{}}
+http {{
+    access_log off;
+    keepalive_timeout 600;
+    ssl_certificate {bench.pem};
+    ssl_certificate_key {bench.pem};
+    {blocks}
+}}
+""")
+    return Program(bench, name, [
+        *wrapper, "nginx", "-e", bench.path(f"{name}.error"), "-p",
+        os.path.dirname(conf), "-c", conf], ports, **kwargs)
+
+
+def nginx(bench, name, servers, wrapper=(), **kwargs):
+    """A port for each label; and for each of its directives a virtual host."""
+    ports, blocks = {}, []
+    for label, hosts in servers.items():
+        # The policy's rules are there already.
+        ports[label] = bench.denied.get(label) or next(bench.ports)
+        for n, text in enumerate([hosts] if isinstance(hosts, str) else hosts):
+            blocks.append(f"""
+    server {{
+        listen 127.0.0.1:{ports[label]} ssl;
+        server_name host{n};
+        {text}
+    }}""")
+    return nginx_with(bench, name, "".join(blocks), ports, wrapper, **kwargs)
+
+
+def nginx_plain(bench, name, directives):
+    """Without TLS, next to directives that are about it."""
+    port = next(bench.ports)
+    return nginx_with(bench, name, f"""{directives}
+    server {{ listen 127.0.0.1:{port}; }}""", {"tls": port})
+
+
+def nginx_proxy(bench, name, directives):
+    """A client of a server with TLS."""
+    port, peer = next(bench.ports), Peer(bench)
+    return nginx_with(bench, name, f"""{directives}
+    server {{
+        listen 127.0.0.1:{port};
+        location / {{
+            proxy_pass https://127.0.0.1:{peer.port};
+            proxy_buffering off;
+        }}
+    }}""", {"tls": port}, peer=peer)
+
+
+def apache(bench, name, directives="", **kwargs):
+    """mod_ssl; it gives libssl a BIO of its own."""
+    port = next(bench.ports)
+    modules = "".join(
+        f"LoadModule {module}_module /usr/lib/apache2/modules/mod_{module}.so\n"
+        for module in ("mpm_event", "authz_core", "socache_shmcb", "ssl"))
+    conf = bench.path(f"{name}/apache.conf", f"""{modules}
+ServerRoot {bench.directory}
+ServerName localhost
+PidFile {bench.directory}/{name}.pid
+DefaultRuntimeDir {bench.directory}
+Mutex file:{bench.directory} default
+ErrorLog {bench.directory}/{name}.error
+DocumentRoot {bench.directory}
+StartServers 1
+ServerLimit 1
+ThreadsPerChild 4
+MaxRequestWorkers 4
+MinSpareThreads 1
+MaxSpareThreads 4
+KeepAliveTimeout 600
+Listen 127.0.0.1:{port}
+<VirtualHost *:{port}>
+    SSLEngine on
+    SSLCertificateFile {bench.pem}
+    {directives}
+</VirtualHost>
+""")
+    return Program(bench, name, ["apache2", "-DFOREGROUND", "-f", conf],
+                   {"tls": port}, **kwargs)
+
+
+def lighttpd(bench, name, directives="", **kwargs):
+    """It asks by default."""
+    port = next(bench.ports)
+    conf = bench.path(f"{name}/lighttpd.conf", f"""
+server.modules = ( "mod_openssl" )
+server.document-root = "{bench.directory}"
+server.bind = "127.0.0.1"
+server.port = {port}
+server.errorlog = "{bench.directory}/{name}.error"
+server.max-keep-alive-idle = 600
+ssl.engine = "enable"
+ssl.pemfile = "{bench.pem}"
+{directives}
+""")
+    return Program(bench, name, ["lighttpd", "-D", "-f", conf], {"tls": port},
+                   **kwargs)
+
+
+def haproxy(bench, name, **kwargs):
+    """As distributions build it, with a BIO of its own."""
+    port = next(bench.ports)
+    conf = bench.path(f"{name}/haproxy.cfg", f"""
+defaults
+    mode http
+    timeout connect 5s
+    timeout client 600s
+    timeout server 600s
+    timeout http-keep-alive 600s
+frontend web
+    bind 127.0.0.1:{port} ssl crt {bench.pem}
+    http-request return status 200 content-type text/plain string ok
+""")
+    return Program(bench, name, ["haproxy", "-db", "-f", conf], {"tls": port},
+                   **kwargs)
+
+
+def hitch(bench, name, peer=None, **kwargs):
+    """A proxy, in front of the backend or of a peer that is judged."""
+    port = next(bench.ports)
+    conf = bench.path(f"{name}/hitch.conf", f"""
+frontend = "[127.0.0.1]:{port}"
+backend = "[127.0.0.1]:{(peer or bench.backend).port}"
+pem-file = "{bench.pem}"
+user = "nobody"
+group = "nogroup"
+workers = 1
+daemon = off
+""")
+    return Program(bench, name, ["hitch", f"--config={conf}"], {"tls": port},
+                   peer=peer, **kwargs)
+
+
+def stunnel(bench, name, options="", client=False, **kwargs):
+    """A proxy, for clients or for servers."""
+    port = next(bench.ports)
+    peer = Peer(bench) if client else None
+    to = peer.port if client else bench.backend.port
+    conf = bench.path(f"{name}/stunnel.conf", f"""
+foreground = yes
+pid =
+syslog = no
+[tls]
+accept = 127.0.0.1:{port}
+connect = 127.0.0.1:{to}
+{"client = yes" if client else f"cert = {bench.pem}"}
+{options}
+""")
+    return Program(bench, name, ["stunnel4", conf], {"tls": port}, peer=peer,
+                   **kwargs)
+
+
+def s_server(bench, name, *options, **kwargs):
+    """Its answer is what it gets on its standard input."""
+    port = next(bench.ports)
+    return Program(bench, name, [
+        "openssl", "s_server", "-accept", f"127.0.0.1:{port}", "-cert",
+        bench.pem, "-key", bench.pem, *options], {"tls": port},
+        stdin=b"answer\n", **kwargs)
+
+
+def to_peer(bench, name, argv, version=None, tls=True, **kwargs):
+    """A client; PORT in its arguments becomes the peer's port."""
+    peer = Peer(bench, tls, version)
+    argv = [word.replace("PORT", str(peer.port)) for word in argv]
+    return Program(bench, name, argv, peer=peer, **kwargs)
+
+
+def s_client(bench, name, *options, **kwargs):
+    """It sends what it gets on its standard input."""
+    return to_peer(bench, name, [
+        "openssl", "s_client", "-connect", "127.0.0.1:PORT", *options],
+        stdin=b"message\n", **kwargs)
+
+
+def holder(bench, name, what, *args, uid=0, wrapper=(), **kwargs):
+    """A server in Python."""
+    port = next(bench.ports)
+    argv = [sys.executable, os.path.join(HERE, "holder.py"), what, str(port),
+            *args]
+    if uid:
+        argv = without(uid, argv)
+    return Program(bench, name, [*wrapper, *argv], {"tls": port}, **kwargs)
+
+
+def python_client(bench, name, what, *args, uid=0, wrapper=(), **kwargs):
+    """A client in Python."""
+    argv = [sys.executable, os.path.join(HERE, "holder.py"), what, "PORT",
+            *args]
+    if uid:
+        argv = without(uid, argv)
+    return to_peer(bench, name, [*wrapper, *argv], tls=what != "raw", **kwargs)
+
+
+def node(bench, name):
+    """A server in Node.js."""
+    port = next(bench.ports)
+    return Program(bench, name, [
+        "node", os.path.join(HERE, "holder.js"), "serve", str(port),
+        bench.pem], {"tls": port})
+
+
+def memcached(bench, name, *options):
+    """With a switch of its own."""
+    port = next(bench.ports)
+    words = ",".join([f"ssl_chain_cert={bench.pem}", f"ssl_key={bench.pem}",
+                      *options])
+    return Program(bench, name, [
+        "memcached", "-u", "nobody", "-l", "127.0.0.1", "-p", str(port), "-t",
+        "1", "-Z", "-o", words], {"tls": port})
+
+
+def pebble(bench, name):
+    """A server in Go."""
+    port, management = next(bench.ports), next(bench.ports)
+    conf = bench.path(f"{name}/pebble.json", f"""{{ "pebble": {{
+    "listenAddress": "127.0.0.1:{port}",
+    "managementListenAddress": "127.0.0.1:{management}",
+    "certificate": "{bench.certificate}",
+    "privateKey": "{bench.key}",
+    "httpPort": 5002,
+    "tlsPort": 5001
+}} }}
+""")
+    return Program(bench, name, ["pebble", "-config", conf], {"tls": port})
+
+
+def gnutls_serv(bench, name, **kwargs):
+    """It echoes."""
+    port = next(bench.ports)
+    return Program(bench, name, [
+        "gnutls-serv", "--echo", "--x509keyfile", bench.pem,
+        "--x509certfile", bench.pem, "-p", str(port)], {"tls": port}, **kwargs)
+
+
+def gnutls_ktls(bench):
+    """GnuTLS's own configuration, in which it is allowed."""
+    return {"GNUTLS_SYSTEM_PRIORITY_FILE": bench.path(
+        "gnutls.conf", "[global]\nktls = true\n")}
+
+
+def socat(bench, name, **kwargs):
+    """A proxy in front of the backend."""
+    port = next(bench.ports)
+    return Program(bench, name, [
+        "socat", f"OPENSSL-LISTEN:{port},bind=127.0.0.1,cert={bench.pem},"
+        "verify=0,reuseaddr,fork", f"TCP:127.0.0.1:{bench.backend.port}"],
+        {"tls": port}, **kwargs)

@@ -1,0 +1,84 @@
+# SPDX-License-Identifier: GPL-2.0
+"""What a program asked the kernel for, as strace saw it."""
+
+import glob
+import re
+
+STRACE = ("strace", "-ff", "-qq", "-yy", "-s4", "-e", "trace=setsockopt",
+          "-e", "signal=none")
+
+# setsockopt(4<TCP:[127.0.0.1:9443->127.0.0.1:37470]>, SOL_TLS, TLS_TX, ...
+CALL = re.compile(r"setsockopt\(\d+(?:<(?P<file>.*?)>)?, "
+                  r"(?P<option>SOL_TCP, TCP_ULP|SOL_TLS, TLS_TX|SOL_TLS, TLS_RX)"
+                  r"\b.*\) += (?P<result>-?\d+)(?: (?P<errno>E\w+))?")
+STEPS = {"SOL_TCP, TCP_ULP": "ulp", "SOL_TLS, TLS_TX": "tx",
+         "SOL_TLS, TLS_RX": "rx"}
+
+# What a reason looks like from outside: the step that fails first, and how.
+SIGNS = {
+    "tls-module-absent": ("ulp", "ENOENT"),
+    "tls-module-not-loaded": ("ulp", "ENOENT"),
+    "tls-module-forbidden": ("ulp", "ENOENT"),
+    "socket-not-connected": ("ulp", "ENOTCONN"),
+    "mptcp": ("ulp", "ENOPROTOOPT EOPNOTSUPP"),
+    "policy": ("ulp tx rx", "EPERM"),
+    "cipher-unsupported": ("tx rx", "EINVAL"),
+    "algorithm-missing": ("tx rx", "ENOENT"),
+    "no-ulp": ("tx rx", "ENOPROTOOPT"),
+    "security-policy": ("ulp tx rx", "EPERM EACCES"),
+}
+
+
+class Trace:
+    """The calls of a program about one connection: (step, errno or "")."""
+
+    def __init__(self, prefix, local, remote):
+        self.calls = []
+        for path in sorted(glob.glob(glob.escape(prefix) + ".*")):
+            with open(path, encoding="utf-8", errors="replace") as file:
+                for line in file:
+                    self.add(CALL.match(line), f":{local}->", f":{remote}]")
+
+    def add(self, call, local, remote):
+        """One call, unless it is about another connection."""
+        if not call:
+            return
+        # A socket without addresses may be any of a program that has but one.
+        file = call["file"] or ""
+        if "->" in file and not (local in file and file.endswith(remote)):
+            return
+        self.calls.append((STEPS[call["option"]], call["errno"] or ""))
+
+    def of(self, step):
+        """The results of a step, in order."""
+        return [error for name, error in self.calls if name == step]
+
+    def verdicts(self, direction):
+        """The words that are true of a direction; mostly one."""
+        keys = self.of(direction)
+        if "" in keys:
+            return {"software"}
+        if keys:
+            return {"refused"}
+        # The second of two ULPs is of no account.
+        refused = {e for e in self.of("ulp") if e not in ("", "EEXIST")}
+        if not refused:
+            return {"never-asked"}
+        if self.of("tx") or self.of("rx"):
+            # It wanted the other direction only.
+            return {"refused", "never-asked"}
+        return {"refused"}
+
+    def shows(self, direction, reason):
+        """Does a refusal look as it must for this reason?"""
+        if reason not in SIGNS:
+            return True
+        steps, errnos = (words.split() for words in SIGNS[reason])
+        for step, error in self.calls:
+            if step in ("ulp", direction) and error not in ("", "EEXIST"):
+                return step in steps and error in errnos
+        return False
+
+    def __str__(self):
+        return ", ".join(f"{step} {error or 'ok'}"
+                         for step, error in self.calls) or "no call"
