@@ -11,15 +11,6 @@
 
 #include "negotiation.h"
 
-void clean_text(char *text)
-{
-	unsigned char *s = (unsigned char *)text;
-
-	for (; *s; s++)
-		if (*s < ' ' || *s >= 0x7f)
-			*s = '?';
-}
-
 static void name_text(const X509_NAME *name, char *buffer, size_t size)
 {
 	BIO *bio = BIO_new(BIO_s_mem());

@@ -81,6 +81,15 @@ const char *format_remote(char buffer[ADDR_LEN], const struct ktls_socket *s)
 	return format_addr(buffer, s->family, s->remote_addr, s->remote_port);
 }
 
+void clean_text(char *text)
+{
+	unsigned char *s = (unsigned char *)text;
+
+	for (; *s; s++)
+		if (*s < ' ' || *s >= 0x7f)
+			*s = '?';
+}
+
 const char *format_comm(char buffer[KTLS_COMM_LEN], const char *comm)
 {
 	size_t i;

@@ -102,9 +102,13 @@ struct process {
 struct processes {
 	struct process *list;
 	size_t count;
-	size_t room;
 };
 
+/* The numbers of all, to be freed; or %NULL and errno. */
+unsigned int *list_processes(size_t *count);
+/* False, and "", if it is gone. */
+bool read_comm(unsigned int pid, char comm[KTLS_COMM_LEN]);
+void read_process(unsigned int pid, struct process *process);
 /* Complains and returns STATUS_FAILED without memory or /proc. */
 enum status read_processes(struct processes *processes);
 void free_processes(struct processes *processes);

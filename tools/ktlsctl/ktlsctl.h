@@ -90,9 +90,10 @@ enum status run_attempts(int argc, char **argv);
 enum status run_policy(int argc, char **argv);
 enum status run_probe(int argc, char **argv);
 enum status run_doctor(int argc, char **argv);
+enum status run_why(int argc, char **argv);
 extern const char stats_details[], show_details[], monitor_details[],
 	   module_details[], attempts_details[], policy_details[],
-	   probe_details[], doctor_details[];
+	   probe_details[], doctor_details[], why_details[];
 
 /* netns.c */
 
@@ -260,6 +261,20 @@ struct destroyed {
 enum status destroy_sockets(const struct sockets *sockets,
 			    struct destroyed *destroyed);
 
+/* end.c: an address and a port */
+
+struct end {
+	uint16_t family;
+	uint8_t addr[16];
+	uint16_t port;
+};
+
+/* "192.0.2.1:443" or "[2001:db8::1]:443". */
+bool parse_end(const char *s, struct end *end);
+/* An IPv4 address is the same in its IPv6 form. */
+bool is_end(const struct end *end, uint16_t family, const uint8_t *addr,
+	    uint16_t port);
+
 /* complete.c */
 
 /* Prints what may stand in the place of the last word. */
@@ -277,7 +292,9 @@ const char *format_local(char buffer[ADDR_LEN], const struct ktls_socket *s);
 const char *format_remote(char buffer[ADDR_LEN], const struct ktls_socket *s);
 const char *format_process(char buffer[PROCESS_LEN],
 			   const struct ktls_socket *s);
-/* Without what a terminal could take for a command. */
+/* Without what a terminal could take for a command; in place. */
+void clean_text(char *text);
+/* The same of a command's name, as one word. */
 const char *format_comm(char buffer[KTLS_COMM_LEN], const char *comm);
 /* "1.3", the name of a version as people write it. */
 const char *format_version(char buffer[NUMBER_LEN], uint16_t version);
@@ -356,6 +373,8 @@ struct json_object *json_verdict(const struct ktls_verdict *verdict);
 struct json_object *json_string(const char *s);
 void json_add_number(struct json_object *object, const char *name,
 		     uint64_t value);
+void json_add_addr(struct json_object *object, const char *name, uint16_t family,
+		   const uint8_t *addr);
 /* Prints it on a line of its own and gives it back. */
 void json_print(struct json_object *object);
 

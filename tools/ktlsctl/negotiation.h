@@ -98,7 +98,4 @@ void read_chain(struct ssl_st *ssl, const char *name, struct chain *chain);
 /* What s_client says about a verification. */
 const char *verify_text(long verify);
 
-/* Without what a terminal could take for a command; in place. */
-void clean_text(char *s);
-
 #endif /* NEGOTIATION_H */

@@ -72,7 +72,7 @@ bool flush(void)
 /* JSON is UTF-8, a command name is whatever bytes a program chose. */
 struct json_object *json_string(const char *s)
 {
-	char clean[256];
+	char clean[1024];
 	size_t i = 0, n;
 
 	while (*s && i < sizeof(clean) - 4) {
@@ -136,7 +136,7 @@ static void add_bits(struct json_object *o, const char *key, uint32_t bits,
 	json_object_object_add(o, key, list);
 }
 
-static void add_addr(struct json_object *o, const char *key, uint16_t family,
+void json_add_addr(struct json_object *o, const char *key, uint16_t family,
 		     const uint8_t *addr)
 {
 	char text[INET6_ADDRSTRLEN];
@@ -183,8 +183,8 @@ struct json_object *json_socket(const struct ktls_socket *s)
 
 	json_add_number(o, "cookie", s->cookie);
 	json_add_number(o, "family", s->family);
-	add_addr(o, "local-addr", s->family, s->local_addr);
-	add_addr(o, "remote-addr", s->family, s->remote_addr);
+	json_add_addr(o, "local-addr", s->family, s->local_addr);
+	json_add_addr(o, "remote-addr", s->family, s->remote_addr);
 	json_add_number(o, "local-port", s->local_port);
 	json_add_number(o, "remote-port", s->remote_port);
 	add_if(o, "inode", s->inode);
@@ -263,8 +263,8 @@ struct json_object *json_attempt(const struct ktls_attempt *t)
 		add_name(o, "mode", ktls_mode_name(t->mode), t->mode);
 	json_add_number(o, "cookie", t->cookie);
 	json_add_number(o, "family", t->family);
-	add_addr(o, "local-addr", t->family, t->local_addr);
-	add_addr(o, "remote-addr", t->family, t->remote_addr);
+	json_add_addr(o, "local-addr", t->family, t->local_addr);
+	json_add_addr(o, "remote-addr", t->family, t->remote_addr);
 	json_add_number(o, "local-port", t->local_port);
 	json_add_number(o, "remote-port", t->remote_port);
 	add_if(o, "inode", t->inode);

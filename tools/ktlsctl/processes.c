@@ -47,21 +47,29 @@ bool parse_maps(const char *text, struct mapped *libssl)
 	return false;
 }
 
-static void read_process(unsigned int pid, struct process *p)
+bool read_comm(unsigned int pid, char comm[KTLS_COMM_LEN])
+{
+	char path[64], *text;
+
+	comm[0] = '\0';
+	snprintf(path, sizeof(path), "/proc/%u/comm", pid);
+	text = read_text(path);
+	if (!text)
+		return false;
+	text[strcspn(text, "\n")] = '\0';
+	snprintf(comm, KTLS_COMM_LEN, "%.*s", KTLS_COMM_LEN - 1, text);
+	free(text);
+	return true;
+}
+
+void read_process(unsigned int pid, struct process *p)
 {
 	char path[64], *text;
 	struct stat st;
 
 	memset(p, 0, sizeof(*p));
 	p->pid = pid;
-	snprintf(path, sizeof(path), "/proc/%u/comm", pid);
-	text = read_text(path);
-	if (text) {
-		text[strcspn(text, "\n")] = '\0';
-		snprintf(p->comm, sizeof(p->comm), "%.*s", KTLS_COMM_LEN - 1,
-			 text);
-		free(text);
-	}
+	read_comm(pid, p->comm);
 	snprintf(path, sizeof(path), "/proc/%u/ns/net", pid);
 	if (!stat(path, &st))
 		p->netns = st.st_ino;
@@ -74,33 +82,54 @@ static void read_process(unsigned int pid, struct process *p)
 	free(text);
 }
 
-enum status read_processes(struct processes *p)
+unsigned int *list_processes(size_t *count)
 {
-	struct process *list;
+	unsigned int *list = NULL, *more;
 	struct dirent *entry;
+	size_t room = 0;
 	uint64_t pid;
 	DIR *proc;
 
-	memset(p, 0, sizeof(*p));
+	*count = 0;
 	proc = opendir("/proc");
-	if (!proc)
-		return error(STATUS_FAILED, "could not read /proc: %s",
-			     strerror(errno));
-	while ((entry = readdir(proc))) {
+	while (proc && (entry = readdir(proc))) {
 		if (!parse_number(entry->d_name, INT_MAX, &pid))
 			continue;
-		if (p->count == p->room) {
-			p->room = p->room ? p->room * 2 : 256;
-			list = reallocarray(p->list, p->room, sizeof(*list));
-			if (!list) {
-				closedir(proc);
-				return error(STATUS_FAILED, "out of memory");
+		if (*count == room) {
+			room = room ? room * 2 : 256;
+			more = reallocarray(list, room, sizeof(*list));
+			if (!more) {
+				free(list);
+				list = NULL;
+				break;
 			}
-			p->list = list;
+			list = more;
 		}
-		read_process(pid, &p->list[p->count++]);
+		list[(*count)++] = pid;
 	}
-	closedir(proc);
+	if (proc)
+		closedir(proc);
+	return list;
+}
+
+enum status read_processes(struct processes *p)
+{
+	unsigned int *pids;
+	size_t i, count;
+
+	memset(p, 0, sizeof(*p));
+	pids = list_processes(&count);
+	if (!pids)
+		return error(STATUS_FAILED, "could not read /proc: %s",
+			     strerror(errno));
+	p->list = calloc(count, sizeof(*p->list));
+	if (!p->list) {
+		free(pids);
+		return error(STATUS_FAILED, "out of memory");
+	}
+	for (i = 0; i < count; i++)
+		read_process(pids[i], &p->list[p->count++]);
+	free(pids);
 	return STATUS_OK;
 }
 

@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* ktlsctl show: everything about one socket. */
-#include <arpa/inet.h>
 #include <errno.h>
 #include <inttypes.h>
 #include <limits.h>
@@ -20,59 +19,10 @@ const char show_details[] =
 	"by either of its ends: 192.0.2.1:443 or [2001:db8::1]:443. Open sockets are\n"
 	"searched first, then the closed ones.\n";
 
-struct end {
-	uint16_t family;
-	uint8_t addr[16];
-	uint16_t port;
-};
-
-static bool parse_end(const char *s, struct end *end)
-{
-	char addr[INET6_ADDRSTRLEN];
-	const char *colon = strrchr(s, ':');
-	uint64_t port;
-	size_t len;
-
-	if (!colon || !parse_number(colon + 1, UINT16_MAX, &port))
-		return false;
-	len = colon - s;
-	end->port = port;
-	end->family = AF_INET;
-	if (*s == '[') {
-		if (len < 2 || s[len - 1] != ']')
-			return false;
-		end->family = AF_INET6;
-		s++;
-		len -= 2;
-	}
-	if (len >= sizeof(addr))
-		return false;
-	memcpy(addr, s, len);
-	addr[len] = '\0';
-	return inet_pton(end->family, addr, end->addr) == 1;
-}
-
-static bool same_addr(const struct end *end, uint16_t family,
-		      const uint8_t *addr)
-{
-	static const uint8_t mapped[12] = { [10] = 0xff, [11] = 0xff };
-
-	if (end->family == family)
-		return !memcmp(end->addr, addr, family == AF_INET6 ? 16 : 4);
-	/* A server that listens on :: has its IPv4 clients as ::ffff:a.b.c.d. */
-	if (family == AF_INET6)
-		return !memcmp(addr, mapped, 12) &&
-		       !memcmp(addr + 12, end->addr, 4);
-	return !memcmp(end->addr, mapped, 12) &&
-	       !memcmp(addr, end->addr + 12, 4);
-}
-
 static bool has_end(const struct ktls_socket *s, const struct end *end)
 {
-	return (s->local_port == end->port &&
-		same_addr(end, s->family, s->local_addr)) ||
-	       (s->remote_port == end->port &&
-		same_addr(end, s->family, s->remote_addr));
+	return is_end(end, s->family, s->local_addr, s->local_port) ||
+	       is_end(end, s->family, s->remote_addr, s->remote_port);
 }
 
 /* Text */
