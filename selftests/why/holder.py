@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0
-"""Programs in Python that do TLS in one way or another, and hold on.
+"""Programs in Python that do TLS in one way or another, and hold on. Each imports
+what it needs and no more, as that takes long on a slow machine.
 
 usage: holder.py serve PORT PEM [ktls] [mptcp]		with the socket module
        holder.py asyncio PORT PEM [ktls]
@@ -11,7 +12,6 @@ usage: holder.py serve PORT PEM [ktls] [mptcp]		with the socket module
 STEP is connect, ulp, or tx:CIPHER or rx:CIPHER with the number of the kernel.
 """
 
-import asyncio
 import socket
 import struct
 import sys
@@ -78,6 +78,7 @@ def plain(port, *args):
 
 def serve_asyncio(port, *args):
     """TLS over memory buffers."""
+    import asyncio
     import ssl
 
     async def one(reader, writer):
@@ -107,9 +108,10 @@ def connect(port, *args):
 
 
 def key(cipher):
-    """Some key of TLS 1.3, in the kernel's layout."""
+    """Some key, in the kernel's layout."""
     lengths = {52: 56, 54: 56, 58: 56}
-    header = struct.pack("=HH", 0x304, cipher)
+    # The kernel knows ARIA in TLS 1.2 only.
+    header = struct.pack("=HH", 0x303 if cipher in (57, 58) else 0x304, cipher)
     return header.ljust(lengths.get(cipher, 40), b"k")
 
 

@@ -88,7 +88,7 @@ class End:
         pids = self.inode and self.program.holders(self.inode) or \
             self.program.pids()
         if self.row.target == "pid":
-            return [str(pids[-1])]
+            return ["pid", str(pids[-1])]
         if self.row.target == "port":
             return [f":{self.local}"]
         if self.row.target == "address":
@@ -101,7 +101,7 @@ class End:
             ["ss", "-tneH", f"( sport = :{self.local} and "
              f"dport = :{self.remote} )"], check=True, capture_output=True,
             text=True).stdout
-        return [str(int(line.partition("sk:")[2].split()[0], 16))]
+        return ["cookie", str(int(line.partition("sk:")[2].split()[0], 16))]
 
     def find(self, told):
         """This connection in what ktlsctl says of several."""
@@ -131,6 +131,8 @@ def compare(row, calls, connection):
         elif told["verdict"] not in truth:
             wrong.append(f"{direction}: the verdict is {told['verdict']}, "
                          f"but strace saw: {calls}")
+        if not told.get("text", "").isprintable():
+            wrong.append(f"{direction}: not text: {told['text']!a}")
         reason = told.get("reason")
         remaining = {r["reason"] for r in told.get("remaining", [])}
         if told["verdict"] == "software":
@@ -142,6 +144,12 @@ def compare(row, calls, connection):
                              f"among what remains: {sorted(remaining)}")
         elif reason in true_reasons:
             reasons[direction] = "true"
+        elif reason == told["verdict"] == "refused":
+            # The errno, and no more.
+            reasons[direction] = "unknown"
+            error = calls.refusal(direction)[1]
+            if error not in told["text"]:
+                wrong.append(f"{direction}: {error} is not told")
         else:
             reasons[direction] = "wrong"
             wrong.append(f"{direction}: the reason is {reason}, but is one of "
@@ -184,12 +192,10 @@ class Report:
             words.append(f"{direction} {told['verdict']}")
             if reasons[direction] != "-":
                 words[-1] += f" ({told.get('reason')})"
-        if wrong or self.verbose:
-            wrong_or_not = wrong and [json.dumps(connection, indent=1)]
-            wrong = wrong + wrong_or_not
-            if self.verbose and not wrong:
-                print("# " + json.dumps(connection, indent=1).replace(
-                    "\n", "\n# "))
+        if wrong:
+            wrong.append(json.dumps(connection))
+        elif self.verbose:
+            print("# " + json.dumps(connection))
         self.result(row.name, wrong, ", ".join(words))
 
 

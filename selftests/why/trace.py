@@ -4,7 +4,8 @@
 import glob
 import re
 
-STRACE = ("strace", "-ff", "-qq", "-yy", "-s4", "-e", "trace=setsockopt",
+# Without --seccomp-bpf each call of a program would stop it, twice.
+STRACE = ("strace", "-ff", "--seccomp-bpf", "-qq", "-yy", "-s4", "-e", "trace=setsockopt",
           "-e", "signal=none")
 
 # setsockopt(4<TCP:[127.0.0.1:9443->127.0.0.1:37470]>, SOL_TLS, TLS_TX, ...
@@ -58,6 +59,9 @@ class Trace:
         keys = self.of(direction)
         if "" in keys:
             return {"software"}
+        if keys and not self.of("ulp"):
+            # It asked for the second step without the first.
+            return {"refused", "never-asked"}
         if keys:
             return {"refused"}
         # The second of two ULPs is of no account.
@@ -69,15 +73,18 @@ class Trace:
             return {"refused", "never-asked"}
         return {"refused"}
 
-    def shows(self, direction, reason):
-        """Does a refusal look as it must for this reason?"""
-        if reason not in SIGNS:
-            return True
-        steps, errnos = (words.split() for words in SIGNS[reason])
+    def refusal(self, direction):
+        """The step that failed first, and its errno; or nothing."""
         for step, error in self.calls:
             if step in ("ulp", direction) and error not in ("", "EEXIST"):
-                return step in steps and error in errnos
-        return False
+                return step, error
+        return "", ""
+
+    def shows(self, direction, reason):
+        """Does a refusal look as it must for this reason?"""
+        step, error = self.refusal(direction)
+        steps, errnos = SIGNS.get(reason, (step, error))
+        return step in steps.split() and error in errnos.split()
 
     def __str__(self):
         return ", ".join(f"{step} {error or 'ok'}"
