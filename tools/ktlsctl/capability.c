@@ -252,25 +252,25 @@ struct library {
 	X509 *cert;
 };
 
-static bool make_certificate(struct library *l)
+bool make_certificate(EVP_PKEY **key, X509 **cert)
 {
 	X509_NAME *name;
 
-	l->key = EVP_EC_gen("P-256");
-	l->cert = X509_new();
-	if (!l->key || !l->cert)
+	*key = EVP_EC_gen("P-256");
+	*cert = X509_new();
+	if (!*key || !*cert)
 		return false;
-	name = X509_get_subject_name(l->cert);
-	return X509_set_version(l->cert, X509_VERSION_3) &&
-	       ASN1_INTEGER_set(X509_get_serialNumber(l->cert), 1) &&
-	       X509_gmtime_adj(X509_getm_notBefore(l->cert), -3600) &&
-	       X509_gmtime_adj(X509_getm_notAfter(l->cert), 3600) &&
+	name = X509_get_subject_name(*cert);
+	return X509_set_version(*cert, X509_VERSION_3) &&
+	       ASN1_INTEGER_set(X509_get_serialNumber(*cert), 1) &&
+	       X509_gmtime_adj(X509_getm_notBefore(*cert), -3600) &&
+	       X509_gmtime_adj(X509_getm_notAfter(*cert), 3600) &&
 	       X509_NAME_add_entry_by_txt(name, "CN", MBSTRING_ASC,
 					  (const unsigned char *)"localhost",
 					  -1, -1, 0) &&
-	       X509_set_issuer_name(l->cert, name) &&
-	       X509_set_pubkey(l->cert, l->key) &&
-	       X509_sign(l->cert, l->key, EVP_sha256());
+	       X509_set_issuer_name(*cert, name) &&
+	       X509_set_pubkey(*cert, *key) &&
+	       X509_sign(*cert, *key, EVP_sha256());
 }
 
 static bool open_library(struct library *l)
@@ -281,7 +281,7 @@ static bool open_library(struct library *l)
 	       BIO_meth_set_read(l->seen, seen_read) &&
 	       BIO_meth_set_ctrl(l->seen, seen_ctrl) &&
 	       BIO_meth_set_create(l->seen, seen_create) &&
-	       make_certificate(l);
+	       make_certificate(&l->key, &l->cert);
 }
 
 static void close_library(struct library *l)

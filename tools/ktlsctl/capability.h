@@ -82,6 +82,11 @@ enum answer host_does(const struct suite *suite,
 /* "OpenSSL 3.5.1": the library in use, not the one compiled against. */
 const char *libssl_version(char buffer[NUMBER_LEN]);
 
+struct evp_pkey_st;
+struct x509_st;
+/* For handshakes with oneself; both are to be freed, also if it fails. */
+bool make_certificate(struct evp_pkey_st **key, struct x509_st **cert);
+
 /* What OpenSSL's queue says went wrong first, and empties it. */
 void openssl_error(char *buffer, size_t size);
 

@@ -12,7 +12,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "why.h"
+#include "program.h"
 
 static bool add_hold(struct holders *h, uint64_t inode, unsigned int pid)
 {
@@ -112,8 +112,10 @@ void free_holders(struct holders *h)
 {
 	size_t i;
 
-	for (i = 0; i < h->list_count; i++)
+	for (i = 0; i < h->list_count; i++) {
+		free_program(h->list[i]->program);
 		free(h->list[i]);
+	}
 	free(h->list);
 	free(h->holds);
 	free(h->netns);

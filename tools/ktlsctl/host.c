@@ -16,6 +16,13 @@
 
 char *read_text(const char *path)
 {
+	size_t unused;
+
+	return read_bytes(path, &unused);
+}
+
+char *read_bytes(const char *path, size_t *size)
+{
 	size_t len = 0, room = 16384;
 	char *text, *more;
 	ssize_t n;
@@ -50,6 +57,7 @@ char *read_text(const char *path)
 	close(fd);
 	if (text)
 		text[len] = '\0';
+	*size = len;
 	return text;
 }
 

@@ -7,6 +7,8 @@
 
 /* A whole file as text, also one of /proc; %NULL and errno if not. */
 char *read_text(const char *path);
+/* The same where it may have zeros, as a command line has. */
+char *read_bytes(const char *path, size_t *size);
 
 /* Is @word one of the words of @text? */
 bool has_word(const char *text, const char *word);
@@ -41,6 +43,21 @@ enum forbidden {
 /* What a file of modprobe.d says of it. */
 enum forbidden forbids_module(const char *text, const char *module);
 
+/* tls_module.c */
+
+/*
+ * Calls @fn for the text of each *.conf in a directory; ends with the first
+ * that it returns true for, whose path @path gets.
+ */
+bool in_directory(const char *directory,
+		  bool (*fn)(const char *text, void *arg), void *arg,
+		  char *path, size_t size);
+/* Is tls.ko forbidden, and which file says so? */
+enum forbidden find_forbidden(char *path, size_t size);
+/* Where the kernel's package says that there is a tls.ko; false if nowhere. */
+bool find_tls_module(const char *release, const char *list, char *path,
+		     size_t size);
+
 /* A counter of tls_stat; false if it is not there. */
 bool parse_counter(const char *tls_stat, const char *name, uint64_t *value);
 /* Those above zero, as "TlsTxSw 3, TlsRxSw 2"; "all are zero" if none. */
@@ -55,8 +72,13 @@ struct openssl_cnf {
 	char section[64];	/* where they are to be, or "" */
 	char options[256];	/* as written there, or "" */
 	bool ktls;
+	bool padding;		/* records are padded, which kernel TLS cannot */
 };
 
+/* "Options = KTLS,-SessionTicket": 1 turns it on, -1 off, 0 says nothing. */
+int find_ktls_option(const char *options);
+/* Reads the text of a file; all but path and failure. */
+void parse_openssl_cnf(const char *text, size_t len, struct openssl_cnf *cnf);
 /* @path: the file, or %NULL for the one that OpenSSL takes by itself. */
 void read_openssl_cnf(const char *path, struct openssl_cnf *cnf);
 
@@ -80,14 +102,18 @@ struct device *read_devices(size_t *count);
 
 /* processes.c */
 
-/* libssl as a process has it mapped. */
+/* A file, as libssl, that a process has mapped. */
 struct mapped {
 	char path[256];		/* in its own mount namespace; "" for none */
+	char range[40];		/* where, as /proc/PID/map_files names it */
+	bool executable;
 	unsigned int major, minor;
 	uint64_t inode;
 	bool deleted;		/* the file was replaced since */
 };
 
+/* A line of /proc/PID/maps; false if it is no file. */
+bool parse_map(const char *line, const char *end, struct mapped *file);
 /* The first libssl.so of /proc/PID/maps. */
 bool parse_maps(const char *text, struct mapped *libssl);
 

@@ -4,13 +4,13 @@
 #include <openssl/crypto.h>
 #include <openssl/err.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 
 #include "host.h"
 
-/* "Options = KTLS,-SessionTicket": 1 turns it on, -1 off, 0 says nothing. */
-static int find_ktls(const char *options)
+int find_ktls_option(const char *options)
 {
 	int found = 0, sign;
 	size_t len;
@@ -52,33 +52,27 @@ static void read_section(CONF *conf, struct openssl_cnf *cnf)
 	for (i = 0; i < sk_CONF_VALUE_num(values); i++) {
 		const CONF_VALUE *value = sk_CONF_VALUE_value(values, i);
 
+		if (has_name(value, "RecordPadding"))
+			cnf->padding = atoi(value->value) > 1;
 		if (!has_name(value, "Options") || len >= sizeof(cnf->options))
 			continue;
 		len += snprintf(cnf->options + len, sizeof(cnf->options) - len,
 				"%s%s", len ? "," : "", value->value);
-		found = find_ktls(value->value);
+		found = find_ktls_option(value->value);
 		if (found)
 			cnf->ktls = found > 0;
 	}
 }
 
-void read_openssl_cnf(const char *path, struct openssl_cnf *cnf)
+static void load(CONF *conf, BIO *bio, const char *path,
+		 struct openssl_cnf *cnf)
 {
-	char *standard = NULL;
-	CONF *conf = NULL;
 	long line = 0;
+	int loaded;
 
-	memset(cnf, 0, sizeof(*cnf));
-	if (!path)
-		path = standard = CONF_get1_default_config_file();
-	snprintf(cnf->path, sizeof(cnf->path), "%s", path ?: "");
-	ERR_clear_error();
-	if (path)
-		conf = NCONF_new(NULL);
-	if (!conf) {
-		snprintf(cnf->failure, sizeof(cnf->failure),
-			 "OpenSSL names no file");
-	} else if (NCONF_load(conf, path, &line) <= 0) {
+	loaded = bio ? NCONF_load_bio(conf, bio, &line) :
+		       NCONF_load(conf, path, &line);
+	if (loaded <= 0) {
 		unsigned long e = ERR_peek_error();
 		const char *reason = ERR_reason_error_string(e);
 
@@ -91,6 +85,40 @@ void read_openssl_cnf(const char *path, struct openssl_cnf *cnf)
 	} else {
 		read_section(conf, cnf);
 	}
+}
+
+void parse_openssl_cnf(const char *text, size_t len, struct openssl_cnf *cnf)
+{
+	BIO *bio = BIO_new_mem_buf(text, len);
+	CONF *conf = NCONF_new(NULL);
+
+	ERR_clear_error();
+	if (bio && conf)
+		load(conf, bio, NULL, cnf);
+	else
+		snprintf(cnf->failure, sizeof(cnf->failure), "out of memory");
+	NCONF_free(conf);
+	BIO_free(bio);
+	ERR_clear_error();
+}
+
+void read_openssl_cnf(const char *path, struct openssl_cnf *cnf)
+{
+	char *standard = NULL;
+	CONF *conf = NULL;
+
+	memset(cnf, 0, sizeof(*cnf));
+	if (!path)
+		path = standard = CONF_get1_default_config_file();
+	snprintf(cnf->path, sizeof(cnf->path), "%s", path ?: "");
+	ERR_clear_error();
+	if (path)
+		conf = NCONF_new(NULL);
+	if (conf)
+		load(conf, NULL, path, cnf);
+	else
+		snprintf(cnf->failure, sizeof(cnf->failure),
+			 "OpenSSL names no file");
 	NCONF_free(conf);
 	OPENSSL_free(standard);
 	ERR_clear_error();

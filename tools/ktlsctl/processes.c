@@ -14,36 +14,46 @@
 
 #define DELETED " (deleted)"
 
-bool parse_maps(const char *text, struct mapped *libssl)
+/* 7f..-7f.. r-xp 00000000 fe:01 1234    /usr/lib/libssl.so.3 */
+bool parse_map(const char *line, const char *end, struct mapped *file)
 {
-	const char *slash, *end, *name;
+	const char *slash = memchr(line, '/', end - line);
+	char head[128], access[8];
 	size_t len;
 
-	memset(libssl, 0, sizeof(*libssl));
+	memset(file, 0, sizeof(*file));
+	if (!slash)
+		return false;
+	/* What is before the path is short; sscanf() would measure all lines. */
+	snprintf(head, sizeof(head), "%.*s", (int)(slash - line), line);
+	if (sscanf(head, "%39s %7s %*s %x:%x %" SCNu64, file->range, access,
+		   &file->major, &file->minor, &file->inode) != 5)
+		return false;
+	file->executable = strchr(access, 'x');
+	len = end - slash;
+	if (len > strlen(DELETED) &&
+	    !strncmp(end - strlen(DELETED), DELETED, strlen(DELETED))) {
+		file->deleted = true;
+		len -= strlen(DELETED);
+	}
+	if (len >= sizeof(file->path))
+		len = sizeof(file->path) - 1;
+	memcpy(file->path, slash, len);
+	file->path[len] = '\0';
+	return true;
+}
+
+bool parse_maps(const char *text, struct mapped *libssl)
+{
+	const char *end;
+
 	for (; *text; text = *end ? end + 1 : end) {
 		end = text + strcspn(text, "\n");
-		/* 7f..-7f.. r-xp 00000000 fe:01 1234    /usr/lib/libssl.so.3 */
-		slash = memchr(text, '/', end - text);
-		if (!slash)
-			continue;
-		name = memrchr(slash, '/', end - slash);
-		if (end - name < 10 || strncmp(name, "/libssl.so", 10))
-			continue;
-		if (sscanf(text, "%*s %*s %*s %x:%x %" SCNu64, &libssl->major,
-			   &libssl->minor, &libssl->inode) != 3)
-			continue;
-		len = end - slash;
-		if (len > strlen(DELETED) &&
-		    !strncmp(end - strlen(DELETED), DELETED, strlen(DELETED))) {
-			libssl->deleted = true;
-			len -= strlen(DELETED);
-		}
-		if (len >= sizeof(libssl->path))
-			len = sizeof(libssl->path) - 1;
-		memcpy(libssl->path, slash, len);
-		libssl->path[len] = '\0';
-		return true;
+		if (parse_map(text, end, libssl) &&
+		    !strncmp(strrchr(libssl->path, '/'), "/libssl.so", 10))
+			return true;
 	}
+	memset(libssl, 0, sizeof(*libssl));
 	return false;
 }
 

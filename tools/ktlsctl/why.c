@@ -5,7 +5,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "why.h"
+#include "program.h"
 
 const char why_details[] =
 	"TARGET is one of\n"
@@ -140,13 +140,16 @@ static enum status judge_all(struct spaces *spaces, struct holders *holders,
 			return status;
 		for (j = 0; j < s->count; j++) {
 			struct connection *c = &s->list[j];
-			bool proven;
+			bool settled[DIRECTIONS], proven[DIRECTIONS];
 
 			if (!attach_holders(holders, c))
 				return error(STATUS_FAILED, "out of memory");
+			/* What one came to tells of the other. */
 			for (d = 0; d < DIRECTIONS; d++)
-				if (!judge_kernel(c, d, &proven))
-					judge_program(c, d, proven);
+				settled[d] = judge_kernel(c, d, &proven[d]);
+			for (d = 0; d < DIRECTIONS; d++)
+				if (!settled[d])
+					judge_program(c, d, proven[d]);
 		}
 	}
 	return STATUS_OK;
@@ -187,6 +190,8 @@ static enum status explain(const char *name, struct wish *w,
 	}
 	free_spaces(&spaces);
 	free_missing(&missing);
+	free_trials();
+	free_binaries();
 	return status;
 }
 

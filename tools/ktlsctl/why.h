@@ -210,6 +210,17 @@ enum status read_kernel(struct space *space, struct missing *missing);
  */
 bool judge_kernel(struct connection *c, int direction, bool *proven);
 
+/* What this host's kernel does, tried once; see try_capabilities(). */
+const struct capability *kernel_trials(void);
+
+/* eligible.c */
+
+/*
+ * Does the server at this end of the connection take versions or ciphers that
+ * kernel TLS does not know?  It is asked for them.
+ */
+enum answer server_takes_ineligible(const struct connection *c);
+
 /* why_program.c */
 
 /* Why the program does not ask, where the kernel does not know. */

@@ -185,12 +185,21 @@ static const struct suite *find_suite(const struct ktls_attempt *t)
 	return NULL;
 }
 
+const struct capability *kernel_trials(void)
+{
+	static struct capability all[SUITES];
+	static bool tried;
+
+	if (!tried)
+		try_capabilities(all);
+	tried = true;
+	return all;
+}
+
 /* Does the kernel refuse such a key always? */
 static void explain_cipher(struct connection *c, const struct ktls_attempt *t,
 			   int direction, struct finding *f)
 {
-	static struct capability all[SUITES];
-	static bool tried;
 	char v[NUMBER_LEN], n[NUMBER_LEN], r[NUMBER_LEN], why[WHY_LEN];
 	const struct suite *suite = find_suite(t);
 	const struct kernel_trial *trial;
@@ -206,11 +215,8 @@ static void explain_cipher(struct connection *c, const struct ktls_attempt *t,
 		advise(f, "let the program use another cipher, as aes-gcm-128, or give the kernel the module that has this one");
 		return;
 	}
-	if (suite && !tried) {
-		try_capabilities(all);
-		tried = true;
-	}
-	trial = suite ? &all[suite - suites].kernel[direction] : NULL;
+	trial = suite ? &kernel_trials()[suite - suites].kernel[direction] :
+			NULL;
 	if (trial && trial->step == STEP_KEY &&
 	    kernel_does(suite, trial, direction, why) == ANSWER_NO) {
 		add_evidence(c, "tried on a socket of its own", "%s", why);
@@ -309,6 +315,10 @@ bool judge_kernel(struct connection *c, int direction, bool *proven)
 	}
 	if (key) {
 		cite(c, key);
+		if (!c->version) {
+			c->version = key->version;
+			c->cipher = key->cipher;
+		}
 		explain_key(c, key, direction, f);
 		return true;
 	}

@@ -1,12 +1,628 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/* Why a program does not ask for kernel TLS. */
-#include "why.h"
+/* Why a program does not ask for kernel TLS: what user space knows of it. */
+#include <errno.h>
+#include <linux/capability.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/utsname.h>
+
+#include "conf_files.h"
+#include "program.h"
+#include "server_conf.h"
+
+/* OpenSSL 3.2, from which on it gives the kernel keys to receive TLS 1.3. */
+#define OPENSSL_3_2 0x30200000
+
+/* One connection, one direction, one of the processes that have it. */
+struct question_why {
+	struct connection *c;
+	struct holder *h;
+	struct program *p;
+	int direction;
+	bool proven;		/* nothing was asked for */
+	struct finding *f;
+};
+
+static const char *purpose(int direction)
+{
+	return direction == KTLS_DIRECTION_TX ? "send" : "receive";
+}
+
+static const char *from_file(char buffer[64], const struct question_why *q,
+			     const char *name)
+{
+	snprintf(buffer, 64, "/proc/%u/%s", q->h->process.pid, name);
+	return buffer;
+}
+
+/* It did not ask, whether or not somebody watched it. */
+#define never(q, reason, ...) \
+	conclude((q)->f, VERDICT_NEVER_ASKED, reason, __VA_ARGS__)
+
+static void not_known(const struct question_why *q, const char *text)
+{
+	conclude(q->f, q->proven ? VERDICT_NEVER_ASKED : VERDICT_UNKNOWN,
+		 "unknown", "%s", text);
+}
+
+static void may_be_option(const struct question_why *q)
+{
+	add_remaining(q->f, "option-not-set",
+		      "the program does not set the option: OpenSSL asks if SSL_OP_ENABLE_KTLS is set, by the program, its configuration or openssl.cnf");
+}
+
+static void may_be_own_io(const struct question_why *q)
+{
+	add_remaining(q->f, "program-own-io",
+		      "the program does not let its TLS library have the socket");
+}
+
+static void may_be_ineligible(const struct question_why *q)
+{
+	add_remaining(q->f, "not-eligible",
+		      "a version or cipher was negotiated that no kernel takes; ktlsctl probe tells what the server negotiates");
+}
+
+static void may_be_no_tls(const struct question_why *q)
+{
+	add_remaining(q->f, "not-tls", "the connection is not TLS");
+}
+
+static void may_be_pending(const struct question_why *q)
+{
+	add_remaining(q->f, "handshake-pending",
+		      "the handshake is not done yet, or failed");
+}
+
+/* The library */
+
+static enum answer build_asks(const struct build_trial *t, uint16_t version,
+			      uint16_t cipher, int direction)
+{
+	bool negotiated = false;
+	int i;
+
+	for (i = 0; t && t->done && i < SUITES; i++) {
+		if ((version && suites[i].version != version) ||
+		    (cipher && suites[i].cipher != cipher) || !t->negotiated[i])
+			continue;
+		negotiated = true;
+		if (t->asked[i][direction])
+			return ANSWER_YES;
+	}
+	return negotiated ? ANSWER_NO : ANSWER_UNKNOWN;
+}
+
+static void cite_library(const struct question_why *q,
+			 const struct tls_library *l)
+{
+	const struct build_trial *t = l->kind == LIBRARY_OPENSSL ?
+				      q->p->trial : NULL;
+	char from[64];
+
+	from_file(from, q, "maps");
+	if (t && t->done)
+		add_evidence(q->c, from, "%s is mapped (%s)%s",
+			     l->mapping->file.path, t->version,
+			     l->mapping->file.deleted ?
+			     "; the file was replaced since" : "");
+	else if (t)
+		add_evidence(q->c, from, "%s is mapped (%s); %s",
+			     l->mapping->file.path, l->name, t->failure);
+	else
+		add_evidence(q->c, from, "%s is mapped (%s)",
+			     l->mapping->file.path, l->name);
+}
+
+/* Can this library ask at all?  @why: why not. */
+static enum answer library_can(const struct question_why *q,
+			       const struct tls_library *l, char why[WHY_LEN])
+{
+	const struct build_trial *t;
+	enum answer answer;
+
+	switch (l->kind) {
+	case LIBRARY_WITHOUT:
+		snprintf(why, WHY_LEN, "%s does not know kernel TLS", l->name);
+		return ANSWER_NO;
+	case LIBRARY_GNUTLS:
+		/* With kernel TLS, it gets the type of a record by this call. */
+		answer = has_trait(q->h->process.pid, l->mapping, TRAIT_RECVMSG);
+		snprintf(why, WHY_LEN,
+			 "this build of GnuTLS is without kernel TLS (it does not call recvmsg), whatever its configuration says");
+		return answer;
+	case LIBRARY_OPENSSL:
+		t = try_library_of(q->h);
+		snprintf(why, WHY_LEN,
+			 "%s, as it is mapped, offers no key to the kernel (tried with SSL_OP_ENABLE_KTLS)",
+			 t ? t->version : l->name);
+		return build_asks(t, 0, 0, q->direction);
+	default:
+		return ANSWER_UNKNOWN;
+	}
+}
+
+/* TLS without a library that is mapped */
+
+static void judge_linked_in(const struct question_why *q, const char *from)
+{
+	if (program_has(q->h, TRAIT_BORINGSSL) == ANSWER_YES &&
+	    program_has(q->h, TRAIT_OPENSSL) == ANSWER_NO) {
+		add_evidence(q->c, from, "no TLS library, but BoringSSL in %s",
+			     q->h->exe);
+		never(q, "library-without-ktls",
+		      "BoringSSL, which is linked in, does not know kernel TLS");
+		return;
+	}
+	add_evidence(q->c, from,
+		     "no TLS library; %s, or a library of its own, has a TLS linked in",
+		     q->h->exe);
+	not_known(q, "the program has a TLS linked in, of which nothing is known here");
+	add_remaining(q->f, "library-without-ktls",
+		      "its own TLS does not know kernel TLS");
+	may_be_option(q);
+	may_be_own_io(q);
+	may_be_ineligible(q);
+	may_be_no_tls(q);
+}
+
+static void judge_without_library(const struct question_why *q)
+{
+	char version[64], from[64];
+
+	from_file(from, q, "maps");
+	if (q->p->runtime == RUNTIME_GO) {
+		go_version(q->h, version, sizeof(version));
+		add_evidence(q->c, from_file(from, q, "exe"),
+			     "%s is a program of Go%s%s", q->h->exe,
+			     *version ? ", " : "", version);
+		never(q, "no-tls-library",
+		      "the TLS of Go does not know kernel TLS");
+		advise(q->f, "to have it on kernel TLS, let a proxy as nginx do the TLS");
+		return;
+	}
+	if (q->p->runtime == RUNTIME_JAVA) {
+		add_evidence(q->c, from, "libjvm.so is mapped");
+		never(q, "no-tls-library",
+		      "the TLS of Java does not know kernel TLS");
+		advise(q->f, "to have it on kernel TLS, let a proxy as nginx do the TLS");
+		return;
+	}
+	switch (program_has(q->h, TRAIT_TLS)) {
+	case ANSWER_NO:
+		add_evidence(q->c, from,
+			     "no TLS library, and nothing with the labels that TLS derives its keys with");
+		never(q, "no-tls-library",
+		      "the process has no TLS library: it speaks no TLS, or by means that do not know kernel TLS");
+		return;
+	case ANSWER_YES:
+		judge_linked_in(q, from);
+		return;
+	default:
+		not_known(q, "what the program does TLS with is not known, as its files could not be read");
+		add_remaining(q->f, "no-tls-library", "it has no TLS library");
+		may_be_option(q);
+		may_be_own_io(q);
+		may_be_ineligible(q);
+	}
+}
+
+/* What the program was told */
+
+/* Most connections of a server come to the same end. */
+static struct {
+	unsigned int pid;
+	struct end end;
+	bool found;
+	struct server_conf conf;
+} known[32];
+static size_t known_count;
+
+static const struct server_conf *find_conf(const struct question_why *q)
+{
+	const struct connection *c = q->c;
+	struct server_conf conf = { .asks = ANSWER_UNKNOWN };
+	static struct server_conf latest;
+	struct end end = { .family = c->family, .port = c->local_port };
+	bool found;
+	size_t i;
+
+	memcpy(end.addr, c->local_addr, sizeof(end.addr));
+	for (i = 0; i < known_count; i++)
+		if (known[i].pid == q->h->process.pid &&
+		    !memcmp(&known[i].end, &end, sizeof(end)))
+			return known[i].found ? &known[i].conf : NULL;
+	found = read_server_conf(&q->h->process, c->family, c->local_addr,
+				 c->local_port, &conf);
+	if (known_count < ARRAY_SIZE(known)) {
+		known[known_count].pid = q->h->process.pid;
+		known[known_count].end = end;
+		known[known_count].found = found;
+		known[known_count].conf = conf;
+		return found ? &known[known_count++].conf :
+			       (known_count++, NULL);
+	}
+	latest = conf;
+	return found ? &latest : NULL;
+}
+
+/* openssl.cnf, as the process has read it. */
+static enum answer cnf_asks(const struct question_why *q, char path[256])
+{
+	struct conf_files *files = conf_open(q->h->process.pid);
+	enum answer answer = ANSWER_UNKNOWN;
+	struct openssl_cnf cnf;
+
+	*path = '\0';
+	if (!files)
+		return answer;
+	if (read_process_cnf(files, &q->h->process.libssl, &cnf) &&
+	    !*conf_failure(files) && !conf_newer(files, q->h->start)) {
+		answer = cnf.ktls ? ANSWER_YES : ANSWER_NO;
+		snprintf(path, 256, "%s", cnf.path);
+	}
+	conf_close(files);
+	return answer;
+}
+
+/* It asks, and is not on kernel TLS */
+
+static bool has_net_admin(const struct holder *h)
+{
+	return h->capabilities & 1u << CAP_NET_ADMIN;
+}
+
+/* Without ktls.ko: can it be that the kernel had no TLS? */
+static bool judge_module(const struct question_why *q)
+{
+	const struct kernel_trial *t = &kernel_trials()[0].kernel[0];
+	enum forbidden forbidden;
+	char path[512], unused[512], from[64];
+	struct utsname uts;
+
+	/* What was attached stays, and keeps tls.ko. */
+	if (q->c->ulp != ULP_NONE || t->step != STEP_ULP || t->error != ENOENT ||
+	    uname(&uts))
+		return false;
+	add_evidence(q->c, "tried on a socket of its own",
+		     "TCP_ULP: ENOENT: the kernel has no TLS now");
+	forbidden = find_forbidden(path, sizeof(path));
+	if (!find_tls_module(uts.release, "modules.dep", unused,
+			     sizeof(unused))) {
+		conclude(q->f, VERDICT_REFUSED, "tls-module-absent",
+			 "it asks for kernel TLS, and there is no tls.ko for this kernel");
+		advise(q->f, "install the modules of this kernel, or boot one that has CONFIG_TLS; after an upgrade of the kernel: reboot");
+		return true;
+	}
+	if (forbidden != FORBIDDEN_NOT) {
+		add_evidence(q->c, path, "%s",
+			     forbidden == FORBIDDEN_INSTALL ?
+			     "install tls ...: that is run instead" :
+			     "blacklist tls");
+		conclude(q->f, VERDICT_REFUSED, "tls-module-forbidden",
+			 "it asks for kernel TLS, but tls.ko is not loaded, and must not be");
+		advise(q->f, "somebody did not want it; to have it all the same, remove that line, and type: modprobe tls; then connect anew");
+		return true;
+	}
+	/* For one that has it, the kernel would have loaded it. */
+	if (!q->h->known || has_net_admin(q->h))
+		return false;
+	add_evidence(q->c, from_file(from, q, "status"),
+		     "CapEff is without CAP_NET_ADMIN");
+	conclude(q->f, VERDICT_REFUSED, "tls-module-not-loaded",
+		 "it asks for kernel TLS, but tls.ko is not loaded, and the process has not the privilege to have it loaded");
+	advise(q->f, "type: modprobe tls, and for every boot: echo tls >/etc/modules-load.d/tls.conf; then connect anew");
+	return true;
+}
+
+static void judge_asking(const struct question_why *q)
+{
+	enum answer ineligible;
+
+	if (q->c->ulp == ULP_MPTCP) {
+		conclude(q->f, VERDICT_REFUSED, "mptcp",
+			 "it asks for kernel TLS, but the socket is one of MPTCP, which takes none");
+		advise(q->f, "have both ends use plain TCP, as nginx without \"multipath\", or a program without mptcpize");
+		return;
+	}
+	ineligible = server_takes_ineligible(q->c);
+	if (ineligible == ANSWER_NO)
+		add_evidence(q->c, "asked the server",
+			     "it refuses all versions and ciphers that kernel TLS does not know");
+	if (!q->proven && !q->c->space->has_module && !q->c->silent &&
+	    ineligible == ANSWER_NO && judge_module(q))
+		return;
+	if (q->c->silent) {
+		not_known(q, "the handshake is not done yet: both ends have to speak first");
+		q->f->reason = "handshake-pending";
+		return;
+	}
+	not_known(q, q->proven ? "it is set to ask for kernel TLS, and did not ask" :
+		  "it is set to ask for kernel TLS, and is not on it");
+	if (ineligible != ANSWER_NO)
+		may_be_ineligible(q);
+	may_be_pending(q);
+	may_be_no_tls(q);
+	if (q->proven)
+		return;
+	add_remaining(q->f, "refused",
+		      q->c->space->has_module ?
+		      "the kernel refused it before ktls.ko looked" :
+		      "the kernel refused it; for which reason, ktls.ko could tell");
+	if (q->c->space->has_module)
+		advise(q->f, "connect anew, and ask again");
+	else
+		advise(q->f, "type: modprobe ktls; then connect anew, and ask again");
+}
+
+/* Only one direction is on kernel TLS */
+
+static void judge_other_way(const struct question_why *q,
+			    const struct server_conf *conf)
+{
+	const struct connection *c = q->c;
+	const struct build_trial *t = NULL;
+	char v[NUMBER_LEN], n[NUMBER_LEN];
+	enum answer asks = ANSWER_UNKNOWN;
+
+	if (q->p->libraries_count == 1 &&
+	    q->p->libraries[0].kind == LIBRARY_OPENSSL) {
+		t = try_library_of(q->h);
+		asks = c->version ? build_asks(t, c->version, c->cipher,
+					       q->direction) : ANSWER_UNKNOWN;
+	}
+	if (asks == ANSWER_NO && c->version == KTLS_VERSION_TLS_1_3 &&
+	    q->direction == KTLS_DIRECTION_RX && t->number < OPENSSL_3_2) {
+		never(q, "tls13-receive-openssl-3.0",
+		      "%s never gives the kernel the key to receive TLS 1.3 (tried)",
+		      t->version);
+		advise(q->f, "OpenSSL 3.2 and later do, as Debian 13 has; or let clients use TLS 1.2");
+		return;
+	}
+	if (asks == ANSWER_NO) {
+		never(q, "library-without-ktls",
+		      "%s does not offer the kernel its key to %s %s under TLS %s (tried)",
+		      t->version, purpose(q->direction),
+		      format_cipher(n, c->cipher), format_version(v, c->version));
+		return;
+	}
+	if (conf && conf->tx_reason && q->direction == KTLS_DIRECTION_TX) {
+		add_evidence(q->c, conf->from, "%s", conf->text);
+		never(q, conf->tx_reason,
+		      !strcmp(conf->tx_reason, "record-padding") ?
+		      "it pads the records that it sends, and then libssl does not ask for sending" :
+		      "it sends fragments smaller than a record holds, and then libssl does not ask for sending");
+		advise(q->f, "take that setting out of its configuration");
+		return;
+	}
+	not_known(q, q->proven ?
+		  "the program did not ask for this direction, though its library does" :
+		  "only the other direction is on kernel TLS");
+	if (asks == ANSWER_UNKNOWN && c->version == KTLS_VERSION_TLS_1_3 &&
+	    q->direction == KTLS_DIRECTION_RX)
+		add_remaining(q->f, "tls13-receive-openssl-3.0",
+			      "OpenSSL 3.0 and 3.1 never give the kernel the key to receive TLS 1.3");
+	if (q->direction == KTLS_DIRECTION_TX) {
+		add_remaining(q->f, "record-padding",
+			      "the program pads the records that it sends");
+		add_remaining(q->f, "small-fragments",
+			      "it sends fragments smaller than a record holds");
+	} else {
+		add_remaining(q->f, "read-ahead",
+			      "the library had read beyond the handshake when the key was due (read-ahead)");
+		may_be_pending(q);
+	}
+	if (!q->proven)
+		add_remaining(q->f, "refused",
+			      "the kernel refused its key before ktls.ko looked");
+}
+
+/* Neither is */
+
+/* What the libraries say; true if that settles it. */
+static bool judge_libraries(const struct question_why *q,
+			    const struct tls_library **candidate, size_t *able)
+{
+	char why[WHY_LEN], first[WHY_LEN] = "";
+	size_t i;
+
+	*able = 0;
+	for (i = 0; i < q->p->libraries_count; i++) {
+		const struct tls_library *l = &q->p->libraries[i];
+		enum answer can = library_can(q, l, why);
+
+		cite_library(q, l);
+		if (can == ANSWER_NO) {
+			if (!*first)
+				snprintf(first, sizeof(first), "%s", why);
+			continue;
+		}
+		++*able;
+		*candidate = l;
+	}
+	if (*able)
+		return false;
+	never(q, "library-without-ktls", "%s", first);
+	advise(q->f, "run the program with a TLS library that can, as OpenSSL 3 of Debian; or let a proxy as nginx do the TLS");
+	return true;
+}
+
+static void judge_openssl(const struct question_why *q,
+			  const struct server_conf *conf)
+{
+	char path[256], from[64];
+	enum answer cnf;
+
+	if (conf) {
+		add_evidence(q->c, *conf->from ? conf->from : "configuration",
+			     "%s", conf->text);
+		if (conf->asks == ANSWER_NO) {
+			never(q, conf->reason, "%s", conf->text);
+			if (*conf->next)
+				advise(q->f, "%s", conf->next);
+			return;
+		}
+		if (conf->asks == ANSWER_YES) {
+			judge_asking(q);
+			return;
+		}
+	}
+	from_file(from, q, "maps");
+	if (program_has(q->h, TRAIT_SOCKET_BIO) == ANSWER_NO) {
+		add_evidence(q->c, from,
+			     "no file but libssl names a function that gives OpenSSL a socket (SSL_set_fd, BIO_s_socket ...)");
+		never(q, "program-own-io",
+		      "the program does not let OpenSSL have the socket, so that OpenSSL cannot ask for it");
+		advise(q->f, "no setting changes that; to have it on kernel TLS, let a proxy as nginx do the TLS");
+		return;
+	}
+	cnf = cnf_asks(q, path);
+	if (cnf != ANSWER_UNKNOWN)
+		add_evidence(q->c, path,
+			     cnf == ANSWER_YES ?
+			     "Options = KTLS is set for all programs that read it" :
+			     "Options = KTLS is not set");
+	if (!conf && cnf == ANSWER_NO &&
+	    program_has(q->h, TRAIT_OPTIONS) == ANSWER_NO) {
+		add_evidence(q->c, from,
+			     "no file but libssl names a function that sets options of OpenSSL");
+		never(q, "option-not-set",
+		      "neither the program nor openssl.cnf tells OpenSSL to ask");
+		advise(q->f, "set Options = KTLS in the section system_default of %s, and start the program again",
+		       path);
+		return;
+	}
+	if (q->c->silent) {
+		not_known(q, "the handshake is not done yet: both ends have to speak first");
+		q->f->reason = "handshake-pending";
+		return;
+	}
+	not_known(q, q->proven ? "the program did not ask for it" :
+		  "whether the program asked for it is not known");
+	if (conf || cnf != ANSWER_YES)
+		may_be_option(q);
+	if (!conf)
+		may_be_own_io(q);
+	may_be_ineligible(q);
+	may_be_pending(q);
+	may_be_no_tls(q);
+	if (conf && *conf->next)
+		advise(q->f, "%s", conf->next);
+	if (q->proven)
+		return;
+	add_remaining(q->f, "refused",
+		      q->c->space->has_module ?
+		      "it asked, and the kernel refused it, before ktls.ko looked" :
+		      "it asked, and the kernel refused it");
+	if (!q->f->next && !q->c->space->has_module)
+		advise(q->f, "type: modprobe ktls; then connect anew, and ask again");
+	else if (!q->f->next)
+		advise(q->f, "connect anew, and ask again");
+}
+
+static void judge_holder(const struct question_why *q)
+{
+	enum verdict other = q->c->finding[!q->direction].verdict;
+	const struct server_conf *conf = find_conf(q);
+	const struct tls_library *candidate = NULL;
+	const struct fact *fact;
+	size_t able;
+	char from[64];
+
+	if (!q->p || q->p->error) {
+		not_known(q, "what the process does TLS with is hidden; try it as root");
+		may_be_option(q);
+		may_be_own_io(q);
+		may_be_ineligible(q);
+		may_be_no_tls(q);
+		return;
+	}
+	if (other == VERDICT_SOFTWARE || other == VERDICT_DEVICE ||
+	    other == VERDICT_REFUSED) {
+		judge_other_way(q, conf);
+		if (q->p->libraries_count == 1)
+			cite_library(q, &q->p->libraries[0]);
+		return;
+	}
+	fact = find_fact(q->h);
+	if (fact) {
+		add_evidence(q->c, from_file(from, q, "exe"), "%s", q->h->exe);
+		never(q, fact->reason, "%s", fact->text);
+		advise(q->f, "no setting changes that; to have it on kernel TLS, let another program do the TLS, as nginx");
+		return;
+	}
+	if (!q->p->libraries_count || q->p->runtime == RUNTIME_JAVA) {
+		judge_without_library(q);
+		return;
+	}
+	if (judge_libraries(q, &candidate, &able))
+		return;
+	if (able == 1 && candidate->kind == LIBRARY_OPENSSL) {
+		judge_openssl(q, conf);
+		return;
+	}
+	not_known(q, "which of its TLS libraries has the connection, and whether it asks, is not known");
+	may_be_option(q);
+	may_be_own_io(q);
+	add_remaining(q->f, "library-without-ktls",
+		      "its library does not know kernel TLS");
+	may_be_ineligible(q);
+	may_be_no_tls(q);
+}
+
+/* Different programs may have one socket: what they do not agree on is open. */
+static void merge(const struct question_why *q, const struct finding *other)
+{
+	struct finding first = { 0 };
+	size_t i;
+
+	if (q->f->verdict == other->verdict && q->f->reason && other->reason &&
+	    !strcmp(q->f->reason, other->reason))
+		return;
+	copy_finding(&first, q->f);
+	not_known(q, "several programs have the socket open, and which of them does the TLS is not known");
+	if (strcmp(first.reason, "unknown"))
+		add_remaining(q->f, first.reason, "%s", first.text);
+	if (strcmp(other->reason, "unknown"))
+		add_remaining(q->f, other->reason, "%s", other->text);
+	for (i = 0; i < first.remaining_count; i++)
+		add_remaining(q->f, first.remaining[i].reason, "%s",
+			      first.remaining[i].text);
+	for (i = 0; i < other->remaining_count; i++)
+		add_remaining(q->f, other->remaining[i].reason, "%s",
+			      other->remaining[i].text);
+	free_finding(&first);
+}
 
 void judge_program(struct connection *c, int direction, bool proven)
 {
-	struct finding *f = &c->finding[direction];
+	struct question_why q = { .c = c, .direction = direction,
+				  .proven = proven,
+				  .f = &c->finding[direction] };
+	struct finding other = { 0 };
+	size_t i;
 
-	conclude(f, proven ? VERDICT_NEVER_ASKED : VERDICT_UNKNOWN, "unknown",
-		 proven ? "the program did not ask for it" :
-			  "whether the program asked for it is not known");
+	if (!c->holders_count) {
+		not_known(&q, "no process that we may see has the socket open");
+		may_be_option(&q);
+		may_be_own_io(&q);
+		may_be_ineligible(&q);
+		may_be_no_tls(&q);
+		advise(q.f, "try it as root");
+		return;
+	}
+	for (i = 0; i < c->holders_count; i++) {
+		/* Workers of a server are all alike. */
+		if (i && !strcmp(c->holders[i]->exe, c->holders[0]->exe))
+			continue;
+		q.h = c->holders[i];
+		q.p = find_program(q.h);
+		q.f = i ? &other : &c->finding[direction];
+		judge_holder(&q);
+		if (!i)
+			continue;
+		q.f = &c->finding[direction];
+		merge(&q, &other);
+		free_finding(&other);
+	}
 }

@@ -1,0 +1,143 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * HAProxy: "ktls on" of bind and server lines, which builds with that feature
+ * know; others never ask.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "conf_server.h"
+
+#define WORDS 128
+
+struct haproxy {
+	struct conf_result *result;
+	bool elsewhere;		/* it may ask on connections that it makes */
+	bool elsewhere_not;
+};
+
+/* The setting of a line, by the words behind its addresses. */
+static enum conf_setting setting_of(char **words, int n, int from)
+{
+	enum conf_setting setting = CONF_PLAIN;
+	bool on = false;
+	int i;
+
+	for (i = from; i < n; i++) {
+		if (!strcmp(words[i], "ssl"))
+			setting = CONF_UNSET;
+		else if (!strcmp(words[i], "ktls") && i + 1 < n)
+			on = !strcmp(words[i + 1], "on");
+	}
+	return setting == CONF_UNSET && on ? CONF_ON : setting;
+}
+
+/* bind ADDRESS:PORT[,...] ... */
+static void read_bind(struct haproxy *h, char **words, int n, const char *file,
+		      unsigned int line)
+{
+	enum conf_setting setting = setting_of(words, n, 2);
+	char *addr, *next, *save, *dash;
+	enum conf_match match;
+	bool v6only = false;
+	uint16_t port;
+	int i;
+
+	for (i = 2; i < n; i++)
+		v6only |= !strcmp(words[i], "v6only");
+	for (next = strtok_r(words[1], ",", &save); next;
+	     next = strtok_r(NULL, ",", &save)) {
+		if (!strncmp(next, "ipv4@", 5) || !strncmp(next, "ipv6@", 5))
+			next += 5;
+		else if (strchr(next, '@') || *next == '/')
+			continue;
+		dash = strchr(next, '-');
+		if (!conf_split_addr(next, &addr, &port))
+			continue;
+		if (port && port != h->result->end.port)
+			continue;
+		match = conf_match_v4(addr, v6only, &h->result->end);
+		if (match && (!port || dash))
+			match = CONF_PERHAPS;
+		if (match)
+			conf_add(h->result, match, setting, file, line);
+	}
+}
+
+static void read_file(const char *path, void *arg)
+{
+	char line[CONF_LINE_MAX], *words[WORDS], *s;
+	struct haproxy *h = arg;
+	struct conf_text text;
+	size_t len;
+	int n;
+
+	if (conf_is_dir(h->result->files, path))
+		return;
+	s = conf_load(h->result->files, path, &len);
+	if (!s)
+		return;
+	conf_begin(&text, s, len, NULL);
+	while (conf_line(&text, line, false)) {
+		n = conf_words(line, words, WORDS);
+		if (n < 2)
+			continue;
+		if (!strcmp(words[0], "bind")) {
+			read_bind(h, words, n, path, text.line);
+		} else if (!strcmp(words[0], "server") ||
+			   !strcmp(words[0], "default-server") ||
+			   !strcmp(words[0], "server-template")) {
+			switch (setting_of(words, n, 1)) {
+			case CONF_ON:
+				h->elsewhere = true;
+				break;
+			case CONF_UNSET:
+				h->elsewhere_not = true;
+				break;
+			default:
+				break;
+			}
+		}
+	}
+	free(s);
+}
+
+static void read_path(struct haproxy *h, const char *path)
+{
+	char pattern[PATH_MAX];
+
+	if (!conf_is_dir(h->result->files, path))
+		read_file(path, h);
+	else if (conf_join(pattern, path, "*.cfg"))
+		conf_glob(h->result->files, pattern, read_file, h);
+}
+
+void read_haproxy(struct conf_result *r, int argc, char **argv)
+{
+	struct haproxy h = { .result = r };
+	const char *last = "/proc/PID/cmdline";
+	bool all = false;
+	char yes[2];
+	int i;
+
+	/* Of the features that haproxy -vv lists. */
+	r->knows_ktls = conf_find_exe(r->files, "+KTLS", " ", yes, sizeof(yes));
+	for (i = 1; i < argc; i++) {
+		if (!strcmp(argv[i], "--"))
+			all = true;
+		else if (all)
+			read_path(&h, last = argv[i]);
+		else if (!strcmp(argv[i], "-f") && i + 1 < argc)
+			read_path(&h, last = argv[++i]);
+	}
+	if (r->best == CONF_NO_MATCH) {
+		r->outgoing = true;
+		if (h.elsewhere)
+			conf_add(r, CONF_ANY, CONF_ON, last, 1);
+		if (h.elsewhere_not)
+			conf_add(r, CONF_ANY, CONF_UNSET, last, 1);
+		if (!h.elsewhere && !h.elsewhere_not)
+			conf_add(r, CONF_ANY, CONF_PLAIN, last, 1);
+	}
+}
