@@ -159,10 +159,11 @@ class Peer:
                 end.sendall(REPLY)
                 self.kept.append(end)
 
-    def client_port(self):
-        """The other end's port."""
-        return wait_for("message of the client",
-                        lambda: self.kept and self.kept[-1]).getpeername()[1]
+    def wait_client(self, source=None):
+        """The end of a client that sent its message, by its port."""
+        return wait_for("message of the client", lambda: next(
+            (end for end in self.kept
+             if source in (None, end.getpeername()[1])), None))
 
     def close(self):
         """With all connections."""
@@ -178,11 +179,13 @@ class Program:
     """A program under strace. Its ports have labels."""
 
     def __init__(self, bench, name, argv, ports=None, env=None, stdin=None,
-                 netns=None, peer=None):
+                 netns=None, peer=None, sources=None):
         self.bench, self.name, self.argv = bench, name, argv
         self.ports = ports or {}
         self.env = env or {}
         self.stdin, self.netns, self.peer = stdin, netns, peer
+        # A client's own ports, by label.
+        self.sources = sources or {}
         self.prefix = bench.path(f"{name}.trace")
         self.log = bench.path(f"{name}.log")
         self.process = None
@@ -221,7 +224,7 @@ class Program:
         wait_for(f"reading by {self.name}", is_read)
 
     def connect(self, label, version=None, protocol=0, request=REQUEST,
-                name="localhost"):
+                name="localhost", alpn="http/1.1"):
         """A client within this process: the connection that it keeps."""
         end = new_socket(self.netns, protocol)
         end.connect(("127.0.0.1", self.ports[label]))
@@ -230,6 +233,7 @@ class Program:
             context.check_hostname = False
             context.verify_mode = ssl.CERT_NONE
             set_version(context, version)
+            context.set_alpn_protocols([alpn])
             end = context.wrap_socket(end, server_hostname=name)
         self.kept.append(end)
         self.exchange(end, request)
@@ -267,9 +271,9 @@ class Program:
                             break
         return found
 
-    def trace(self, local, remote):
+    def trace(self, local, remote, inode):
         """What it asked for, about one connection."""
-        return trace.Trace(self.prefix, local, remote)
+        return trace.Trace(self.prefix, local, remote, inode)
 
     def stop(self):
         """With all that belongs to it."""

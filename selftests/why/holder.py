@@ -1,20 +1,20 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0
-"""Programs in Python that do TLS in one way or another, and hold on. Each imports
-what it needs and no more, as that takes long on a slow machine.
+"""Connections of Python that do TLS in one way or another, and are held.
 
-usage: holder.py serve PORT PEM [ktls] [mptcp]		with the socket module
-       holder.py asyncio PORT PEM [ktls]
-       holder.py plain PORT [ssl]			without TLS
-       holder.py connect PORT [ktls] [mptcp]		as a client
-       holder.py raw PORT STEP...			no library asks
+usage: holder.py serve PEM HOW:PORT...		HOW: plain, ssl, asyncio
+       holder.py connect HOW:PORT...		HOW: ssl
+       holder.py raw PORT STEP,...:SOURCE...	STEP: connect, ulp, tx=CIPHER
 
-STEP is connect, ulp, or tx:CIPHER or rx:CIPHER with the number of the kernel.
+HOW may have +ktls and +mptcp behind it. SOURCE is a client's own port, CIPHER a
+number of the kernel. Nothing is imported without need: that takes long on a
+slow machine.
 """
 
 import socket
 import struct
 import sys
+import threading
 import time
 
 ENABLE_KTLS = 1 << 3    # ssl.OP_ENABLE_KTLS comes with Python 3.12
@@ -23,63 +23,49 @@ TLS = 282
 REPLY = b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nok\n"
 
 
-def context(side, *args):
+def context(words, pem=None):
     """For TLS, with kernel TLS or without."""
     import ssl
-    made = ssl.SSLContext(side)
-    if side == ssl.PROTOCOL_TLS_CLIENT:
+    if pem:
+        made = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        made.load_cert_chain(pem)
+    else:
+        made = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         made.check_hostname = False
         made.verify_mode = ssl.CERT_NONE
-    else:
-        made.load_cert_chain(args[0])
-    if "ktls" in args:
+    if "ktls" in words:
         made.options |= ENABLE_KTLS
     return made
 
 
-def tcp(*args):
-    """A socket that is not connected."""
-    return socket.socket(socket.AF_INET, socket.SOCK_STREAM,
-                         MPTCP if "mptcp" in args else 0)
+def new_socket(words):
+    """Not connected."""
+    made = socket.socket(socket.AF_INET, socket.SOCK_STREAM,
+                         MPTCP if "mptcp" in words else 0)
+    made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    return made
 
 
-def answer(listener):
+def serve(pem, words, port):
     """Answers the first message of each connection, and closes none."""
+    listener = new_socket(words)
+    listener.bind(("127.0.0.1", port))
+    # Before it listens: who connects does not wait.
+    made = None if "plain" in words else context(words, pem)
+    listener.listen()
     kept = []
     while True:
-        kept.append(listener.accept()[0])
-        kept[-1].recv(4096)
-        kept[-1].sendall(REPLY)
+        end = listener.accept()[0]
+        if made:
+            end = made.wrap_socket(end, server_side=True)
+        end.recv(4096)
+        end.sendall(REPLY)
+        kept.append(end)
 
 
-def listen(port, *args):
-    """On the loopback device."""
-    listener = tcp(*args)
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    listener.bind(("127.0.0.1", int(port)))
-    listener.listen()
-    return listener
-
-
-def serve(port, *args):
-    """TLS over a socket that libssl knows."""
-    import ssl
-    answer(context(ssl.PROTOCOL_TLS_SERVER, *args).wrap_socket(
-        listen(port, *args), server_side=True))
-
-
-def plain(port, *args):
-    """No TLS, though perhaps with libssl in memory."""
-    if "ssl" in args:
-        import ssl
-        ssl.create_default_context()
-    answer(listen(port))
-
-
-def serve_asyncio(port, *args):
-    """TLS over memory buffers."""
+def serve_asyncio(pem, words, port):
+    """The same over memory buffers."""
     import asyncio
-    import ssl
 
     async def one(reader, writer):
         await reader.read(4096)
@@ -88,20 +74,18 @@ def serve_asyncio(port, *args):
         await asyncio.sleep(3600)
 
     async def run():
-        server = await asyncio.start_server(
-            one, "127.0.0.1", int(port),
-            ssl=context(ssl.PROTOCOL_TLS_SERVER, *args))
+        server = await asyncio.start_server(one, "127.0.0.1", port,
+                                            ssl=context(words, pem))
         await server.serve_forever()
 
     asyncio.run(run())
 
 
-def connect(port, *args):
+def connect(words, port):
     """TLS as a client."""
-    import ssl
-    end = tcp(*args)
-    end.connect(("127.0.0.1", int(port)))
-    end = context(ssl.PROTOCOL_TLS_CLIENT, *args).wrap_socket(end)
+    end = new_socket(words)
+    end.connect(("127.0.0.1", port))
+    end = context(words).wrap_socket(end)
     end.sendall(b"GET / HTTP/1.1\r\n\r\n")
     end.recv(4096)
     time.sleep(3600)
@@ -115,14 +99,15 @@ def key(cipher):
     return header.ljust(lengths.get(cipher, 40), b"k")
 
 
-def raw(port, *steps):
+def raw(port, steps, source):
     """The steps, whatever comes of them."""
-    end = tcp()
+    end = new_socket(())
+    end.bind(("127.0.0.1", source))
     for step in steps:
-        name, _, cipher = step.partition(":")
+        name, _, cipher = step.partition("=")
         try:
             if name == "connect":
-                end.connect(("127.0.0.1", int(port)))
+                end.connect(("127.0.0.1", port))
             elif name == "ulp":
                 end.setsockopt(socket.IPPROTO_TCP, 31, b"tls")
             else:
@@ -133,5 +118,22 @@ def raw(port, *steps):
     time.sleep(3600)
 
 
-{"serve": serve, "asyncio": serve_asyncio, "plain": plain, "connect": connect,
- "raw": raw}[sys.argv[1]](*sys.argv[2:])
+def main(what, *args):
+    """A thread for each."""
+    args = list(args)
+    first = args.pop(0) if what != "connect" else None
+    for arg in args:
+        words, _, port = arg.partition(":")
+        port = int(port)
+        if what == "raw":
+            call = raw, int(first), words.split(","), port
+        elif what == "connect":
+            call = connect, words.split("+"), port
+        elif "asyncio" in words:
+            call = serve_asyncio, first, words.split("+"), port
+        else:
+            call = serve, first, words.split("+"), port
+        threading.Thread(target=call[0], args=call[1:]).start()
+
+
+main(*sys.argv[1:])

@@ -22,10 +22,8 @@ def cnf(bench):
     return {"OPENSSL_CONF": bench.path("ktls.cnf", KTLS_CNF)}
 
 
-def without(uid, argv):
-    """The same as a user without privileges."""
-    return ["setpriv", f"--reuid={uid}", f"--regid={uid}", "--clear-groups",
-            *argv]
+# As a user without privileges.
+AS_NOBODY = ("setpriv", "--reuid=65534", "--regid=65534", "--clear-groups")
 
 
 def nginx_with(bench, name, blocks, ports, wrapper=(), **kwargs):
@@ -187,11 +185,11 @@ connect = 127.0.0.1:{to}
                    **kwargs)
 
 
-def s_server(bench, name, *options, **kwargs):
+def s_server(bench, name, *options, wrapper=(), **kwargs):
     """Its answer is what it gets on its standard input."""
     port = next(bench.ports)
     return Program(bench, name, [
-        "openssl", "s_server", "-accept", f"127.0.0.1:{port}", "-cert",
+        *wrapper, "openssl", "s_server", "-accept", f"127.0.0.1:{port}", "-cert",
         bench.pem, "-key", bench.pem, *options], {"tls": port},
         stdin=b"answer\n", **kwargs)
 
@@ -210,23 +208,31 @@ def s_client(bench, name, *options, **kwargs):
         stdin=b"message\n", **kwargs)
 
 
-def holder(bench, name, what, *args, uid=0, wrapper=(), **kwargs):
-    """A server in Python."""
-    port = next(bench.ports)
-    argv = [sys.executable, os.path.join(HERE, "holder.py"), what, str(port),
-            *args]
-    if uid:
-        argv = without(uid, argv)
-    return Program(bench, name, [*wrapper, *argv], {"tls": port}, **kwargs)
+def python(what, *args):
+    """holder.py, with these arguments."""
+    return [sys.executable, os.path.join(HERE, "holder.py"), what, *args]
 
 
-def python_client(bench, name, what, *args, uid=0, wrapper=(), **kwargs):
-    """A client in Python."""
-    argv = [sys.executable, os.path.join(HERE, "holder.py"), what, "PORT",
-            *args]
-    if uid:
-        argv = without(uid, argv)
-    return to_peer(bench, name, [*wrapper, *argv], tls=what != "raw", **kwargs)
+def python_server(bench, name, *hows, wrapper=(), **kwargs):
+    """Its labels are what the connections are."""
+    ports = {how: next(bench.ports) for how in hows}
+    return Program(bench, name, [*wrapper, *python(
+        "serve", bench.pem, *(f"{how}:{ports[how]}" for how in hows))],
+        ports, **kwargs)
+
+
+def python_client(bench, name, how, **kwargs):
+    """A connection of this kind."""
+    return to_peer(bench, name, python("connect", f"{how}:PORT"), **kwargs)
+
+
+def raw(bench, name, *steps):
+    """A connection for each list of steps, which is its label."""
+    peer = Peer(bench, tls=False)
+    sources = {label: next(bench.ports) for label in steps}
+    return Program(bench, name, python(
+        "raw", str(peer.port), *(f"{s}:{p}" for s, p in sources.items())),
+        peer=peer, sources=sources)
 
 
 def node(bench, name):
@@ -247,19 +253,13 @@ def memcached(bench, name, *options):
         "1", "-Z", "-o", words], {"tls": port})
 
 
-def pebble(bench, name):
-    """A server in Go."""
+def challtestsrv(bench, name):
+    """A server in Go: pebble's, which has a certificate of its own."""
     port, management = next(bench.ports), next(bench.ports)
-    conf = bench.path(f"{name}/pebble.json", f"""{{ "pebble": {{
-    "listenAddress": "127.0.0.1:{port}",
-    "managementListenAddress": "127.0.0.1:{management}",
-    "certificate": "{bench.certificate}",
-    "privateKey": "{bench.key}",
-    "httpPort": 5002,
-    "tlsPort": 5001
-}} }}
-""")
-    return Program(bench, name, ["pebble", "-config", conf], {"tls": port})
+    return Program(bench, name, [
+        "pebble-challtestsrv", "-https01", f"127.0.0.1:{port}", "-management",
+        f"127.0.0.1:{management}", "-http01", "", "-tlsalpn01", "", "-dns01",
+        "", "-doh", ""], {"tls": port})
 
 
 def gnutls_serv(bench, name, **kwargs):

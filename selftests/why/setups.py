@@ -18,6 +18,7 @@ import copy
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -61,16 +62,15 @@ class End:
             self.local = client.getpeername()[1]
             self.remote = client.getsockname()[1]
         if program.peer:
-            self.local = program.peer.client_port()
-            self.remote = program.peer.port
-            self.cipher = row.cipher and \
-                program.peer.kept[-1].cipher()[0]
+            end = program.peer.wait_client(program.sources.get(row.label))
+            self.local, self.remote = end.getpeername()[1], program.peer.port
+            self.cipher = end.cipher()[0] if row.cipher else None
         if row.cipher and self.cipher != row.cipher:
             raise Broken(f"negotiated {self.cipher}")
         if row.after:
             row.after(program, client if program.ports else None)
         self.inode = self.find_inode()
-        self.trace = program.trace(self.local, self.remote)
+        self.trace = program.trace(self.local, self.remote, self.inode)
 
     def find_inode(self):
         """Of the socket, or 0."""
@@ -327,6 +327,8 @@ def main(args):
     if not os.path.exists(KTLSCTL):
         print(f"1..0 # SKIP no {KTLSCTL}")
         return SKIP
+    # Whoever ends it wants the host back as it was.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     # Old versions of TLS are wanted.
     warnings.simplefilter("ignore", DeprecationWarning)
 

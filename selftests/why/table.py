@@ -19,8 +19,6 @@ SOFTWARE = ("software", set())
 V11 = ssl.TLSVersion.TLSv1_1
 V12 = ssl.TLSVersion.TLSv1_2
 V13 = ssl.TLSVersion.TLSv1_3
-NOBODY = 65534
-AS_NOBODY = ("setpriv", "--reuid=65534", "--regid=65534", "--clear-groups")
 
 
 def never(*reasons):
@@ -89,6 +87,8 @@ def rewrite(program, _end):
         file.write(text.replace("Options -KTLS", "Options KTLS"))
 
 
+# What a client begins with. Over HTTP/1.1 this server closes each connection.
+HTTP2 = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes([0, 0, 0, 4, 0, 0, 0, 0, 0])
 ON = "ssl_conf_command Options KTLS; "
 SUITES_12 = (
     ("aes128-gcm", "ECDHE-ECDSA-AES128-GCM-SHA256"),
@@ -234,6 +234,13 @@ def servers(rx13, new):
     own = never("program-own-io")
     no = never("option-not-set")
     return [
+        # These take longest to start.
+        (("node",), p.node, [
+            Row("node.server", own, own, "its TLS runs over memory buffers")]),
+        (("pebble-challtestsrv",), p.challtestsrv, [
+            Row("go.server", never("no-tls-library"), never("no-tls-library"),
+                "the TLS of Go has no kernel TLS",
+                connect={"alpn": "h2", "request": HTTP2})]),
         (("apache2",), p.apache, [
             Row("apache.off", own, own, "mod_ssl has a BIO of its own")]),
         (("apache2",), lambda b, n: p.apache(
@@ -275,12 +282,6 @@ def servers(rx13, new):
         (("memcached",), lambda b, n: p.memcached(b, n, "ssl_kernel_tls"), [
             Row("memcached.on", SOFTWARE, rx13, "ssl_kernel_tls",
                 connect={"request": b"version\r\n"})]),
-        (("pebble",), p.pebble, [
-            Row("go.pebble", never("no-tls-library"), never("no-tls-library"),
-                "the TLS of Go has no kernel TLS", connect={
-                    "request": b"GET /dir HTTP/1.1\r\nHost: x\r\n\r\n"})]),
-        (("node",), p.node, [
-            Row("node.server", own, own, "its TLS runs over memory buffers")]),
         (("gnutls-serv",), p.gnutls_serv, [
             Row("gnutls.server", never("library-without-ktls"),
                 never("library-without-ktls"),
@@ -304,8 +305,10 @@ def openssl_tool(rx13, new):
     groups = [
         ((), p.s_server, [
             Row("s_server.off", no, no, "no -ktls", target="command")]),
-        ((), lambda b, n: p.s_server(b, n, "-tls1_2", env=p.cnf(b)), [
-            Row("s_server.cnf", SOFTWARE, SOFTWARE, "openssl.cnf has it")]),
+        ((), lambda b, n: p.s_server(b, n, "-tls1_2", env=p.cnf(b), wrapper=[
+            *p.AS_NOBODY, "unshare", "--user", "--map-root-user"]), [
+                Row("s_server.userns", SOFTWARE, SOFTWARE,
+                    "openssl.cnf has it; root of a user namespace may ask")]),
         ((), lambda b, n: p.s_server(b, n, "-max_send_frag", "4096",
                                      env=p.cnf(b)), [
             Row("s_server.fragments", never("small-fragments"),
@@ -360,63 +363,55 @@ def clients():
 
 
 def python(rx13):
-    """Python's ssl, in its different ways, and no library at all."""
+    """Python's ssl, in its different ways, in one process and others."""
     no = never("option-not-set")
     own = never("program-own-io")
     return [
-        ((), lambda b, n: p.holder(b, n, "serve", b.pem), [
-            Row("python.off", no, no, "no OP_ENABLE_KTLS")]),
-        ((), lambda b, n: p.holder(b, n, "serve", b.pem, "ktls"), [
-            Row("python.on", SOFTWARE, rx13, "OP_ENABLE_KTLS")]),
-        ((), lambda b, n: p.holder(b, n, "serve", b.pem, "ktls", uid=NOBODY), [
-            Row("python.nobody", SOFTWARE, rx13, "OP_ENABLE_KTLS",
-                ask_as=AS_NOBODY)]),
-        ((), lambda b, n: p.holder(b, n, "asyncio", b.pem, "ktls"), [
-            Row("python.asyncio", own, own,
-                "asyncio runs TLS over memory buffers")]),
-        ((), lambda b, n: p.holder(b, n, "plain", "ssl"), [
-            Row("python.plain", PLAIN, PLAIN,
-                "it has libssl in memory, and does not use it",
-                connect={"version": "plain"})]),
-        ((), lambda b, n: p.python_client(b, n, "connect", env=p.cnf(b)), [
+        ((), lambda b, n: p.python_server(
+            b, n, "ssl", "ssl+ktls", "asyncio+ktls", "plain",
+            "ssl+ktls+mptcp"), [
+                Row("python.off", no, no, "no OP_ENABLE_KTLS", "ssl"),
+                Row("python.on", SOFTWARE, rx13, "OP_ENABLE_KTLS", "ssl+ktls"),
+                Row("python.asyncio", own, own,
+                    "asyncio runs TLS over memory buffers", "asyncio+ktls"),
+                Row("python.plain", PLAIN, PLAIN,
+                    "it has libssl in memory, but not for this one", "plain",
+                    connect={"version": "plain"}, target="port"),
+                Row("python.mptcp", refused("mptcp"), refused("mptcp"),
+                    "the socket is of MPTCP", "ssl+ktls+mptcp",
+                    connect={"version": V12, "protocol": MPTCP},
+                    target="port")]),
+        ((), lambda b, n: p.python_client(b, n, "ssl", env=p.cnf(b)), [
             Row("python.client-cnf", SOFTWARE, rx13, "openssl.cnf has it")]),
-        ((), lambda b, n: p.holder(b, n, "serve", b.pem, "ktls", "mptcp"), [
-            Row("python.mptcp", refused("mptcp"),
-                refused("mptcp") if rx13 == SOFTWARE else
-                never("tls13-receive-openssl-3.0"),
-                "the socket is of MPTCP", connect={"protocol": MPTCP})]),
-        ((), lambda b, n: p.holder(
-            b, n, "serve", b.pem, "ktls",
-            wrapper=["unshare", "--user", "--map-root-user"]), [
-                Row("python.userns", SOFTWARE, rx13,
-                    "in a user namespace, but tls.ko is loaded")]),
+        ((), lambda b, n: p.python_server(b, n, "ssl", "ssl+ktls",
+                                          wrapper=p.AS_NOBODY), [
+            Row("python.nobody-off", no, no, "no OP_ENABLE_KTLS", "ssl",
+                ask_as=p.AS_NOBODY),
+            Row("python.nobody-on", SOFTWARE, rx13, "OP_ENABLE_KTLS",
+                "ssl+ktls", ask_as=p.AS_NOBODY)]),
     ]
 
 
 def raw():
     """Calls that no library would make like this."""
-    def client(*steps):
-        return lambda b, n: p.python_client(b, n, "raw", *steps)
-
     late = refused("socket-not-connected")
-    return [
-        ((), client("ulp", "connect"), [
-            Row("raw.not-connected", late, late, "it asked before connect()")]),
-        ((), client("connect", "ulp", "tx:99", "rx:51"), [
-            Row("raw.unknown-cipher", refused("cipher-unsupported"), SOFTWARE,
-                "no kernel has a cipher 99")]),
-        ((), client("connect", "ulp", "tx:57", "rx:57"), [
-            Row("raw.aria", refused("algorithm-missing"),
-                refused("algorithm-missing"),
-                "Debian's kernels have no ARIA")]),
-        ((), client("connect", "tx:51"), [
-            Row("raw.no-ulp", refused("no-ulp"), never(), "it forgot the ULP")]),
-        ((), client("connect", "ulp", "tx:51", "tx:51"), [
-            Row("raw.twice", SOFTWARE, never(),
-                "the second key is refused, the first stays")]),
-        ((), client("connect", "ulp"), [
-            Row("raw.no-keys", never(), never(), "it never gave a key")]),
+    none = refused("algorithm-missing")
+    rows = [
+        Row("raw.not-connected", late, late, "it asked before connect()",
+            "ulp,connect"),
+        Row("raw.unknown-cipher", refused("cipher-unsupported"), SOFTWARE,
+            "no kernel has a cipher 99", "connect,ulp,tx=99,rx=51"),
+        Row("raw.aria", none, none, "Debian's kernels have no ARIA",
+            "connect,ulp,tx=57,rx=57"),
+        Row("raw.no-ulp", refused("no-ulp"), never("no-ulp"),
+            "it forgot the ULP", "connect,tx=51"),
+        Row("raw.twice", SOFTWARE, never("no-key"),
+            "the second key is refused, the first stays",
+            "connect,ulp,tx=51,tx=51"),
+        Row("raw.no-keys", never("no-key"), never("no-key"),
+            "it never gave a key", "connect,ulp"),
     ]
+    return [((), lambda b, n: p.raw(b, n, *(r.label for r in rows)), rows)]
 
 
 def phases():
@@ -429,19 +424,19 @@ def phases():
     def nginx(ports):
         return lambda b, n: p.nginx(b, n, ports)
 
-    def python_on(uid=0):
-        return lambda b, n: p.holder(b, n, "serve", b.pem, "ktls", uid=uid,
-                                     env=p.cnf(b))
+    def s_server(wrapper=()):
+        return lambda b, n: p.s_server(b, n, "-tls1_2", wrapper=wrapper,
+                                       env=p.cnf(b))
 
     def module(name, reason, because):
         return Row(name, refused(reason), refused(reason), because,
-                   connect={"version": V12}, verdict_unknown=True)
+                   verdict_unknown=True)
 
     return [
         Phase("usual", states.usual, [
-            nginx_on(rx13), nginx_off(), *nginx_others(rx13),
-            *servers(rx13, new), *openssl_tool(rx13, new), *clients(),
-            *python(rx13), *raw()]),
+            *servers(rx13, new), *python(rx13), nginx_on(rx13), nginx_off(),
+            *nginx_others(rx13), *openssl_tool(rx13, new), *clients(),
+            *raw()]),
         Phase("AES-CCM blocked", states.ccm_blocked, [
             (("nginx",), nginx({"tls": ON + in_12("ECDHE-ECDSA-AES128-CCM")}), [
                 Row("ccm-blocked.nginx", refused("algorithm-missing"),
@@ -462,19 +457,19 @@ def phases():
                     never("option-not-set"), "no directive", "off",
                     verdict_unknown=True)])]),
         Phase("tls.ko not loaded", states.without_tls, [
-            ((), python_on(NOBODY), [
-                module("not-loaded.python", "tls-module-not-loaded",
+            ((), s_server(p.AS_NOBODY), [
+                module("not-loaded.openssl", "tls-module-not-loaded",
                              "who is not privileged cannot have it loaded")]),
             (("nginx",), nginx(on), [
                 module("not-loaded.nginx", "tls-module-not-loaded",
                              "its workers have no privileges")]),
         ]),
         Phase("tls.ko blacklisted", states.tls_blacklisted, [
-            ((), python_on(), [
-                module("blacklisted.python", "tls-module-forbidden",
+            ((), s_server(), [
+                module("blacklisted.openssl", "tls-module-forbidden",
                              "modprobe.d has a blacklist for it")])]),
         Phase("tls.ko absent", states.tls_absent, [
-            ((), python_on(), [
-                module("absent.python", "tls-module-absent",
+            ((), s_server(), [
+                module("absent.openssl", "tls-module-absent",
                              "its file is not there")])]),
     ]

@@ -9,7 +9,7 @@ STRACE = ("strace", "-ff", "--seccomp-bpf", "-qq", "-yy", "-s4", "-e", "trace=se
           "-e", "signal=none")
 
 # setsockopt(4<TCP:[127.0.0.1:9443->127.0.0.1:37470]>, SOL_TLS, TLS_TX, ...
-CALL = re.compile(r"setsockopt\(\d+(?:<(?P<file>.*?)>)?, "
+CALL = re.compile(r"setsockopt\(\d+<(?P<file>.*?)>, "
                   r"(?P<option>SOL_TCP, TCP_ULP|SOL_TLS, TLS_TX|SOL_TLS, TLS_RX)"
                   r"\b.*\) += (?P<result>-?\d+)(?: (?P<errno>E\w+))?")
 STEPS = {"SOL_TCP, TCP_ULP": "ulp", "SOL_TLS, TLS_TX": "tx",
@@ -30,25 +30,24 @@ SIGNS = {
 }
 
 
+def is_about(file, local, remote, inode):
+    """Is it this connection? Before it was one it had one end, or none."""
+    return re.search(rf":{local}(->.*:{remote})?]$", file) or \
+        inode and file.endswith(f"[{inode}]")
+
+
 class Trace:
     """The calls of a program about one connection: (step, errno or "")."""
 
-    def __init__(self, prefix, local, remote):
+    def __init__(self, prefix, local, remote, inode):
         self.calls = []
         for path in sorted(glob.glob(glob.escape(prefix) + ".*")):
             with open(path, encoding="utf-8", errors="replace") as file:
                 for line in file:
-                    self.add(CALL.match(line), f":{local}->", f":{remote}]")
-
-    def add(self, call, local, remote):
-        """One call, unless it is about another connection."""
-        if not call:
-            return
-        # A socket without addresses may be any of a program that has but one.
-        file = call["file"] or ""
-        if "->" in file and not (local in file and file.endswith(remote)):
-            return
-        self.calls.append((STEPS[call["option"]], call["errno"] or ""))
+                    call = CALL.match(line)
+                    if call and is_about(call["file"], local, remote, inode):
+                        self.calls.append((STEPS[call["option"]],
+                                           call["errno"] or ""))
 
     def of(self, step):
         """The results of a step, in order."""
