@@ -69,14 +69,14 @@ def nginx_plain(bench, name, directives):
     server {{ listen 127.0.0.1:{port}; }}""", {"tls": port})
 
 
-def nginx_proxy(bench, name, directives):
-    """A client of a server with TLS."""
-    port, peer = next(bench.ports), Peer(bench)
+def nginx_proxy(bench, name, directives, tls=True):
+    """A client of a server."""
+    port, peer = next(bench.ports), Peer(bench, tls)
     return nginx_with(bench, name, f"""{directives}
     server {{
         listen 127.0.0.1:{port};
         location / {{
-            proxy_pass https://127.0.0.1:{peer.port};
+            proxy_pass http{'s' if tls else ''}://127.0.0.1:{peer.port};
             proxy_buffering off;
         }}
     }}""", {"tls": port}, peer=peer)
@@ -84,7 +84,7 @@ def nginx_proxy(bench, name, directives):
 
 def apache(bench, name, directives="", **kwargs):
     """mod_ssl; it gives libssl a BIO of its own."""
-    port = next(bench.ports)
+    port, plain = next(bench.ports), next(bench.ports)
     modules = "".join(
         f"LoadModule {module}_module /usr/lib/apache2/modules/mod_{module}.so\n"
         for module in ("mpm_event", "authz_core", "socache_shmcb", "ssl"))
@@ -104,6 +104,7 @@ MinSpareThreads 1
 MaxSpareThreads 4
 KeepAliveTimeout 600
 Listen 127.0.0.1:{port}
+Listen 127.0.0.1:{plain}
 <VirtualHost *:{port}>
     SSLEngine on
     SSLCertificateFile {bench.pem}
@@ -111,7 +112,7 @@ Listen 127.0.0.1:{port}
 </VirtualHost>
 """)
     return Program(bench, name, ["apache2", "-DFOREGROUND", "-f", conf],
-                   {"tls": port}, **kwargs)
+                   {"tls": port, "plain": plain}, **kwargs)
 
 
 def lighttpd(bench, name, directives="", **kwargs):
@@ -148,6 +149,25 @@ frontend web
 """)
     return Program(bench, name, ["haproxy", "-db", "-f", conf], {"tls": port},
                    **kwargs)
+
+
+def haproxy_plain(bench, name):
+    """Neither of its ends has TLS."""
+    port, peer = next(bench.ports), Peer(bench, tls=False)
+    conf = bench.path(f"{name}/haproxy.cfg", f"""
+defaults
+    mode http
+    timeout connect 5s
+    timeout client 600s
+    timeout server 600s
+frontend web
+    bind 127.0.0.1:{port}
+    default_backend behind
+backend behind
+    server one 127.0.0.1:{peer.port}
+""")
+    return Program(bench, name, ["haproxy", "-db", "-f", conf], {"tls": port},
+                   peer=peer)
 
 
 def hitch(bench, name, peer=None, **kwargs):
@@ -189,8 +209,8 @@ def s_server(bench, name, *options, wrapper=(), **kwargs):
     """Its answer is what it gets on its standard input."""
     port = next(bench.ports)
     return Program(bench, name, [
-        *wrapper, "openssl", "s_server", "-accept", f"127.0.0.1:{port}", "-cert",
-        bench.pem, "-key", bench.pem, *options], {"tls": port},
+        *wrapper, "openssl", "s_server", "-accept", f"127.0.0.1:{port}",
+        "-cert", bench.pem, "-key", bench.pem, *options], {"tls": port},
         stdin=b"answer\n", **kwargs)
 
 

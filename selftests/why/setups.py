@@ -56,12 +56,14 @@ class End:
 
     def __init__(self, row, program):
         self.row, self.program = row, program
+        if row.before:
+            row.before(program)
         if program.ports:
             client = program.connect(row.label, **row.connect)
             self.cipher = client.cipher()[0] if row.cipher else None
             self.local = client.getpeername()[1]
             self.remote = client.getsockname()[1]
-        if program.peer:
+        if program.peer and not row.front:
             end = program.peer.wait_client(program.sources.get(row.label))
             self.local, self.remote = end.getpeername()[1], program.peer.port
             self.cipher = end.cipher()[0] if row.cipher else None
@@ -272,9 +274,10 @@ def self_check(report):
             ("software", next((s for s in good
                                if s[0].tx[0] == "software"), None)),
             ("never-asked", next((s for s in good if s[0].tx[0] == "never-asked"
-                                  and s[2]["tx"]["reason"] != "unknown"), None)),
+                                  and s[2]["tx"]["reason"] in s[0].tx[1]),
+                                 None)),
             ("refused", next((s for s in good if s[0].tx[0] == "refused" and
-                              s[2]["tx"]["reason"] != "unknown"), None))):
+                              s[2]["tx"]["reason"] in s[0].tx[1]), None))):
         if not sample:
             continue
         row, calls, told = sample

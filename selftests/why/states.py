@@ -4,6 +4,7 @@
 import contextlib
 import os
 import subprocess
+import time
 
 TOP = os.path.realpath(os.path.join(os.path.dirname(__file__), "../.."))
 KTLS = os.path.join(TOP, "kmod/ktls/ktls.ko")
@@ -24,6 +25,18 @@ def loaded(module):
     return os.path.exists(f"/sys/module/{module}")
 
 
+def unload(module):
+    """Sockets that were closed just now may still have it."""
+    end = time.monotonic() + 10
+    while loaded(module):
+        try:
+            run("rmmod", module)
+        except OSError:
+            if time.monotonic() > end:
+                raise
+            time.sleep(0.2)
+
+
 def load_ktls():
     """And tls.ko before it."""
     if not loaded("ktls"):
@@ -34,8 +47,7 @@ def load_ktls():
 @contextlib.contextmanager
 def without_ktls(_bench):
     """ktls.ko is not there."""
-    if loaded("ktls"):
-        run("rmmod", "ktls")
+    unload("ktls")
     try:
         yield
     finally:
@@ -46,8 +58,7 @@ def without_ktls(_bench):
 def without_tls(bench):
     """Nor is tls.ko."""
     with without_ktls(bench):
-        if loaded("tls"):
-            run("rmmod", "tls")
+        unload("tls")
         yield
 
 
@@ -98,8 +109,7 @@ def ccm_blocked(_bench):
     """The kernel has no AES-CCM, nor a way to it."""
     load_ktls()
     # It stays as long as anybody has such a cipher.
-    if loaded("ccm"):
-        run("rmmod", "ccm")
+    unload("ccm")
     with forbidden("install ccm /bin/false\n"):
         yield
 

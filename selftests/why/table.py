@@ -7,13 +7,14 @@ ktlsctl leave a choice, all that are true are listed.
 
 import dataclasses
 import os
+import signal
 import ssl
 import subprocess
 import typing
 
 import programs as p
 import states
-from bench import MPTCP, Peer
+from bench import MPTCP, Peer, wait_for
 
 SOFTWARE = ("software", set())
 V11 = ssl.TLSVersion.TLSv1_1
@@ -46,7 +47,9 @@ class Row:
     cipher: str = None      # that is negotiated
     target: str = "pid"     # how ktlsctl is asked
     ask_as: tuple = ()
+    before: typing.Callable = None  # it connects, and after
     after: typing.Callable = None
+    front: bool = False     # of a proxy, not what is behind it
     verdict_unknown: bool = False   # where nobody can know it
 
 
@@ -89,6 +92,19 @@ def rewrite(program, _end):
 
 # What a client begins with. Over HTTP/1.1 this server closes each connection.
 HTTP2 = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes([0, 0, 0, 4, 0, 0, 0, 0, 0])
+def reload(program):
+    """The configuration is edited, and read again by nginx."""
+    path = program.argv[-1]
+    with open(path, encoding="ascii") as file:
+        text = file.read()
+    with open(path, "w", encoding="ascii") as file:
+        file.write(text.replace("Options KTLS", "Options -KTLS"))
+    master, worker = program.pids()
+    os.kill(master, signal.SIGHUP)
+    wait_for("new worker", lambda: len(program.pids()) == 2 and
+             worker not in program.pids())
+
+
 ON = "ssl_conf_command Options KTLS; "
 SUITES_12 = (
     ("aes128-gcm", "ECDHE-ECDSA-AES128-GCM-SHA256"),
@@ -157,6 +173,9 @@ def nginx_on(rx13):
     for denied in "tx", "rx":
         servers[denied] = ON + "ssl_protocols TLSv1.2;"
     rows += [
+        Row("nginx.on.silent", never("handshake-pending"),
+            never("handshake-pending"), "the client has said nothing yet",
+            "padding", connect={"version": "silent"}),
         Row("nginx.on.policy-tx", refused("policy"), SOFTWARE,
             "a rule denies tx to this port", "tx"),
         Row("nginx.on.policy-rx", SOFTWARE, refused("policy"),
@@ -204,6 +223,11 @@ def nginx_others(rx13):
                 "it was started with -KTLS; the file says something else by now",
                 after=rewrite)]),
         (("nginx",), lambda b, n: p.nginx(
+            b, n, {"tls": ON + "ssl_protocols TLSv1.2;"}), [
+                Row("nginx.reloaded", no, no,
+                    "it was told -KTLS, and to read that", before=reload,
+                    target="port")]),
+        (("nginx",), lambda b, n: p.nginx(
             b, n, {"tls": ON + "ssl_protocols TLSv1.3;"},
             netns=states.NETNS), [
                 Row("nginx.netns", SOFTWARE, rx13,
@@ -211,6 +235,9 @@ def nginx_others(rx13):
         (("nginx",), lambda b, n: p.nginx_plain(b, n, ON), [
             Row("nginx.plain", PLAIN, PLAIN, "a port without TLS",
                 connect={"version": "plain"})]),
+        (("nginx",), lambda b, n: p.nginx_proxy(b, n, ON, tls=False), [
+            Row("nginx.upstream-plain", PLAIN, PLAIN,
+                "what it proxies has no TLS", connect={"version": "plain"})]),
         (("nginx",), lambda b, n: p.nginx_proxy(b, n, ON), [
             Row("nginx.upstream-off", no, no,
                 "only what clients see is told to ask",
@@ -246,7 +273,9 @@ def servers(rx13, new):
         (("apache2",), lambda b, n: p.apache(
             b, n, "SSLOpenSSLConfCmd Options KTLS"), [
                 Row("apache.on", own, own, "the option changes nothing",
-                    target="port")]),
+                    target="port"),
+                Row("apache.plain", PLAIN, PLAIN, "a port without TLS",
+                    "plain", connect={"version": "plain"}, target="port")]),
         (("lighttpd",), p.lighttpd, [
             Row("lighttpd.default", SOFTWARE, rx13, "it asks by default")]),
         (("lighttpd",), lambda b, n: p.lighttpd(
@@ -258,6 +287,11 @@ def servers(rx13, new):
         (("haproxy",), lambda b, n: p.haproxy(b, n, env=p.cnf(b)), [
             Row("haproxy.cnf", own, own, "the option changes nothing",
                 target="command")]),
+        (("haproxy",), p.haproxy_plain, [
+            Row("haproxy.plain", PLAIN, PLAIN, "a port without TLS",
+                connect={"version": "plain"}, front=True, target="port"),
+            Row("haproxy.backend", PLAIN, PLAIN, "a backend without TLS",
+                connect={"version": "plain"}, target="port")]),
         (("stunnel4",), p.stunnel, [
             Row("stunnel.off", no, no, "no option in its configuration")]),
         (("stunnel4",), lambda b, n: p.stunnel(b, n, "options = ENABLE_KTLS"), [
@@ -267,7 +301,10 @@ def servers(rx13, new):
                 target="port")]),
         (("stunnel4",), lambda b, n: p.stunnel(b, n, client=True), [
             Row("stunnel.client", no, no, "no option in its configuration",
-                connect={"version": "plain"})]),
+                connect={"version": "plain"}),
+            Row("stunnel.client-front", PLAIN, PLAIN,
+                "its own client speaks no TLS", connect={"version": "plain"},
+                front=True)]),
         (("hitch",), p.hitch, [
             Row("hitch.off", no, no, "openssl.cnf does not have it")]),
         (("hitch",), lambda b, n: p.hitch(b, n, env=p.cnf(b)), [
@@ -326,6 +363,11 @@ def openssl_tool(rx13, new):
                     target="port")]),
             ((), lambda b, n: p.s_client(b, n, "-ktls", "-tls1_2"), [
                 Row("s_client.on", SOFTWARE, SOFTWARE, "-ktls")]),
+            ((), lambda b, n: p.s_client(b, n, "-ktls", "-tls1_2", "-cipher",
+                                         OTHERS_12[1][1]), [
+                Row("s_client.cbc", never("not-eligible"),
+                    never("not-eligible"), "libssl has none for CBC",
+                    cipher=OTHERS_12[1][1])]),
         ]
     if new and release() >= (6, 14):
         groups.append(((), lambda b, n: p.s_server(b, n, "-ktls"), [
@@ -346,6 +388,19 @@ def clients():
                                            env=p.cnf(b)), [
             Row("curl.cnf", own, own, "the option changes nothing",
                 target="port")]),
+        (("curl",), lambda b, n: p.to_peer(
+            b, n, ["curl", "-s", "http://127.0.0.1:PORT/"], tls=False), [
+            Row("curl.plain", PLAIN, PLAIN, "http, without TLS")]),
+        (("wget",), lambda b, n: p.to_peer(
+            b, n, ["wget", "-q", "-O", "/dev/null",
+                   "http://127.0.0.1:PORT/"], tls=False), [
+            Row("wget.plain", PLAIN, PLAIN, "http, without TLS")]),
+        (("busybox",), lambda b, n: p.to_peer(
+            b, n, ["busybox", "wget", "-q", "--no-check-certificate", "-O",
+                   "/dev/null", url]), [
+            Row("busybox", never("no-tls-library", "library-without-ktls"),
+                never("no-tls-library", "library-without-ktls"),
+                "it has a TLS of its own")]),
         (("wget",), lambda b, n: p.to_peer(
             b, n, ["wget", "-q", "--no-check-certificate", "-O", "/dev/null",
                    url]), [

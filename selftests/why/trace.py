@@ -5,8 +5,8 @@ import glob
 import re
 
 # Without --seccomp-bpf each call of a program would stop it, twice.
-STRACE = ("strace", "-ff", "--seccomp-bpf", "-qq", "-yy", "-s4", "-e", "trace=setsockopt",
-          "-e", "signal=none")
+STRACE = ("strace", "-ff", "--seccomp-bpf", "-qq", "-yy", "-s4", "-e",
+          "trace=setsockopt", "-e", "signal=none")
 
 # setsockopt(4<TCP:[127.0.0.1:9443->127.0.0.1:37470]>, SOL_TLS, TLS_TX, ...
 CALL = re.compile(r"setsockopt\(\d+<(?P<file>.*?)>, "
