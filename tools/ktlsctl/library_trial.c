@@ -11,10 +11,12 @@
 #include <grp.h>
 #include <linux/capability.h>
 #include <openssl/bio.h>
+#include <openssl/err.h>
 #include <openssl/evp.h>
 #include <openssl/ssl.h>
 #include <openssl/x509.h>
 #include <poll.h>
+#include <pthread.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
@@ -51,7 +53,8 @@
 	F(SSL_CTX_use_certificate_ASN1) F(SSL_CTX_use_PrivateKey_ASN1) \
 	F(SSL_CTX_set_ciphersuites) F(SSL_CTX_set_cipher_list) F(SSL_new) \
 	F(SSL_set_bio) F(SSL_set_accept_state) F(SSL_set_connect_state) \
-	F(SSL_do_handshake) F(SSL_get_error)
+	F(SSL_do_handshake) F(SSL_get_error) \
+	F(ERR_get_error) F(ERR_reason_error_string)
 
 static struct {
 #define POINTER(name) __typeof__(name) *name;
@@ -222,17 +225,31 @@ static bool shake_hands(const struct credentials *c, const struct suite *suite,
 	return server_done && client_done;
 }
 
-static void try_all(const struct credentials *c, struct build_trial *t)
+struct work {
+	const struct credentials *credentials;
+	struct build_trial *trial;
+};
+
+static void *try_all(void *arg)
 {
+	const struct work *work = arg;
+	const struct credentials *c = work->credentials;
+	struct build_trial *t = work->trial;
 	BIO_METHOD *method;
+	char *space;
 	int i;
 
 	if (!load(t))
-		return;
+		return NULL;
 	/* No openssl.cnf, and what that might load. */
 	their.OPENSSL_init_crypto(OPENSSL_INIT_NO_LOAD_CONFIG, NULL);
+	/* "OpenSSL 3.5.1 1 Jul 2025" */
 	snprintf(t->version, sizeof(t->version), "%s",
 		 their.OpenSSL_version(OPENSSL_VERSION));
+	space = strchr(t->version, ' ');
+	space = space ? strchr(space + 1, ' ') : NULL;
+	if (space)
+		*space = '\0';
 	t->number = their.OpenSSL_version_num();
 	method = their.BIO_meth_new(their.BIO_get_new_index() |
 				    BIO_TYPE_SOURCE_SINK, "memory");
@@ -241,16 +258,22 @@ static void try_all(const struct credentials *c, struct build_trial *t)
 	    !their.BIO_meth_set_ctrl(method, side_ctrl) ||
 	    !their.BIO_meth_set_create(method, side_create)) {
 		snprintf(t->failure, sizeof(t->failure), "out of memory");
-		return;
+		return NULL;
 	}
 	for (i = 0; i < SUITES; i++) {
 		t->negotiated[i] = shake_hands(c, &suites[i], method,
 					       t->asked[i]);
 		t->done |= t->negotiated[i];
 	}
-	if (!t->done)
+	if (!t->done) {
+		const char *why = their.ERR_reason_error_string(
+				  their.ERR_get_error());
+
 		snprintf(t->failure, sizeof(t->failure),
-			 "it did not come to terms with itself");
+			 "it did not come to terms with itself: %s",
+			 why ?: "it does not say why");
+	}
+	return NULL;
 }
 
 /* The child */
@@ -370,6 +393,7 @@ static bool keep_files(int result, int libssl, int libcrypto,
 	return true;
 }
 
+__attribute__((noreturn))
 static void report(const struct build_trial *t)
 {
 	(void)!write(FD_RESULT, t, sizeof(*t));
@@ -381,6 +405,8 @@ static void run_child(const struct identity *id, const struct credentials *c,
 		      int result, int libssl, int libcrypto)
 {
 	static struct build_trial t;
+	struct work work = { c, &t };
+	pthread_t thread;
 	pid_t pid;
 
 	signal(SIGPIPE, SIG_DFL);
@@ -399,10 +425,16 @@ static void run_child(const struct identity *id, const struct credentials *c,
 	if (drop(id, &t)) {
 		/* Behind the change of user, which resets it. */
 		prctl(PR_SET_PDEATHSIG, SIGKILL);
-		try_all(c, &t);
+		/*
+		 * Their libc numbers the data of threads as ours does, and this
+		 * thread has data of our libcrypto.
+		 */
+		if (pthread_create(&thread, NULL, try_all, &work))
+			fail(&t, "start a thread");
+		else
+			pthread_join(thread, NULL);
 	}
 	report(&t);
-	_exit(0);
 }
 
 /* Ours */

@@ -186,7 +186,7 @@ static enum status explain(const char *name, struct wish *w,
 		if (opt.json)
 			print_why_json(name, module, &spaces, &missing);
 		else
-			print_why(name, &spaces, &missing);
+			print_why(&spaces, &missing);
 	}
 	free_spaces(&spaces);
 	free_missing(&missing);

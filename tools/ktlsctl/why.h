@@ -228,8 +228,7 @@ void judge_program(struct connection *c, int direction, bool proven);
 
 /* why_print.c */
 
-void print_why(const char *target, const struct spaces *spaces,
-	       const struct missing *missing);
+void print_why(const struct spaces *spaces, const struct missing *missing);
 void print_why_json(const char *target, bool module,
 		    const struct spaces *spaces, const struct missing *missing);
 

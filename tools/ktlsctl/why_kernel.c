@@ -324,9 +324,14 @@ bool judge_kernel(struct connection *c, int direction, bool *proven)
 	}
 	if (!installed)
 		*proven = is_known(c);
-	if (*proven)
+	if (!*proven)
+		return false;
+	if (find_socket(&c->space->sockets, c->cookie) || c->ulp == ULP_TLS)
 		add_evidence(c, "ktls.ko",
-			     "no attempt of the socket %s, and all were observed since before its process began",
-			     c->ulp == ULP_TLS ? "failed" : "was made");
+			     "no attempt to install a key to %s, and none can have escaped it",
+			     purpose(direction));
+	else
+		add_evidence(c, "ktls.ko",
+			     "no attempt, and it has observed all since before the process began");
 	return false;
 }

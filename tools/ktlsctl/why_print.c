@@ -110,20 +110,23 @@ static void print_group(const struct connection *c, size_t count)
 			print_finding(names[i], &c->finding[i]);
 	}
 	for (i = 0; i < c->evidence_count; i++) {
-		snprintf(text, sizeof(text), "%s: %s", c->evidence[i].from,
-			 c->evidence[i].text);
+		const struct evidence *e = &c->evidence[i];
+
+		/* What it says stands above. */
+		if (same_text(e->text, c->finding[0].text) ||
+		    same_text(e->text, c->finding[1].text))
+			snprintf(text, sizeof(text), "%s", e->from);
+		else
+			snprintf(text, sizeof(text), "%s: %s", e->from, e->text);
 		print_wrapped(i ? "           " : "  evidence ", INDENT + 1,
 			      text);
 	}
 }
 
-void print_why(const char *target, const struct spaces *spaces,
-	       const struct missing *missing)
+void print_why(const struct spaces *spaces, const struct missing *missing)
 {
-	const struct connection *all[2];
 	size_t s, i, j, k, count, groups = 0, total = 0;
 
-	(void)target;
 	for (s = 0; s < spaces->count; s++) {
 		const struct connection *list = spaces->list[s].list;
 
@@ -142,7 +145,6 @@ void print_why(const char *target, const struct spaces *spaces,
 			print_group(&list[i], count);
 		}
 	}
-	(void)all;
 	for (i = 0; i < missing->count; i++) {
 		if (!i)
 			printf("\nWhat could not be looked at\n");

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/utsname.h>
+#include <unistd.h>
 
 #include "conf_files.h"
 #include "program.h"
@@ -72,6 +73,15 @@ static void may_be_pending(const struct question_why *q)
 {
 	add_remaining(q->f, "handshake-pending",
 		      "the handshake is not done yet, or failed");
+}
+
+static void may_be(const struct question_why *q)
+{
+	may_be_option(q);
+	may_be_own_io(q);
+	may_be_ineligible(q);
+	may_be_pending(q);
+	may_be_no_tls(q);
 }
 
 /* The library */
@@ -160,10 +170,7 @@ static void judge_linked_in(const struct question_why *q, const char *from)
 	not_known(q, "the program has a TLS linked in, of which nothing is known here");
 	add_remaining(q->f, "library-without-ktls",
 		      "its own TLS does not know kernel TLS");
-	may_be_option(q);
-	may_be_own_io(q);
-	may_be_ineligible(q);
-	may_be_no_tls(q);
+	may_be(q);
 }
 
 static void judge_without_library(const struct question_why *q)
@@ -201,9 +208,7 @@ static void judge_without_library(const struct question_why *q)
 	default:
 		not_known(q, "what the program does TLS with is not known, as its files could not be read");
 		add_remaining(q->f, "no-tls-library", "it has no TLS library");
-		may_be_option(q);
-		may_be_own_io(q);
-		may_be_ineligible(q);
+		may_be(q);
 	}
 }
 
@@ -330,8 +335,16 @@ static void judge_asking(const struct question_why *q)
 		add_evidence(q->c, "asked the server",
 			     "it refuses all versions and ciphers that kernel TLS does not know");
 	if (!q->proven && !q->c->space->has_module && !q->c->silent &&
-	    ineligible == ANSWER_NO && judge_module(q))
+	    judge_module(q)) {
+		if (ineligible == ANSWER_NO)
+			return;
+		/* It cannot be on it, whether it came to asking or not. */
+		q->f->verdict = VERDICT_UNKNOWN;
+		add_remaining(q->f, q->f->reason,
+			      "it asked, and the kernel had no TLS");
+		may_be_ineligible(q);
 		return;
+	}
 	if (q->c->silent) {
 		not_known(q, "the handshake is not done yet: both ends have to speak first");
 		q->f->reason = "handshake-pending";
@@ -531,10 +544,7 @@ static void judge_holder(const struct question_why *q)
 
 	if (!q->p || q->p->error) {
 		not_known(q, "what the process does TLS with is hidden; try it as root");
-		may_be_option(q);
-		may_be_own_io(q);
-		may_be_ineligible(q);
-		may_be_no_tls(q);
+		may_be(q);
 		return;
 	}
 	if (other == VERDICT_SOFTWARE || other == VERDICT_DEVICE ||
@@ -562,12 +572,9 @@ static void judge_holder(const struct question_why *q)
 		return;
 	}
 	not_known(q, "which of its TLS libraries has the connection, and whether it asks, is not known");
-	may_be_option(q);
-	may_be_own_io(q);
 	add_remaining(q->f, "library-without-ktls",
 		      "its library does not know kernel TLS");
-	may_be_ineligible(q);
-	may_be_no_tls(q);
+	may_be(q);
 }
 
 /* Different programs may have one socket: what they do not agree on is open. */
@@ -602,13 +609,17 @@ void judge_program(struct connection *c, int direction, bool proven)
 	struct finding other = { 0 };
 	size_t i;
 
-	if (!c->holders_count) {
-		not_known(&q, "no process that we may see has the socket open");
-		may_be_option(&q);
-		may_be_own_io(&q);
-		may_be_ineligible(&q);
-		may_be_no_tls(&q);
+	if (!c->space->sees_all &&
+	    !(c->space->has_module && c->uid == geteuid())) {
+		conclude(q.f, VERDICT_UNKNOWN, "unknown",
+			 "whether another user's connection is on kernel TLS is for root to see");
 		advise(q.f, "try it as root");
+		may_be(&q);
+		return;
+	}
+	if (!c->holders_count) {
+		not_known(&q, "no process that may be seen has the socket open; the kernel has some of its own, as those of NFS");
+		may_be(&q);
 		return;
 	}
 	for (i = 0; i < c->holders_count; i++) {
