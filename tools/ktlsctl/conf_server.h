@@ -84,7 +84,8 @@ struct conf_kind {
 	conf_reader *read;
 	const char *option;	/* how it is told to ask */
 	const char *reload;	/* what makes it read that */
-	bool by_default;	/* it asks unless told not to */
+	/* When it asks without being told, or %NULL if it does not. */
+	const char *by_default;
 	bool has_cnf;		/* OpenSSL's own configuration counts */
 	const char *own_io;	/* why it never asks, or %NULL */
 };

@@ -47,6 +47,8 @@ struct options {
 	double timeout;		/* seconds, 0: the default */
 	bool ipv4;
 	bool ipv6;
+	double time;		/* seconds to observe, 0 for none */
+	const char *output;	/* file for the report, or %NULL */
 };
 
 extern struct options opt;
@@ -91,14 +93,17 @@ enum status run_policy(int argc, char **argv);
 enum status run_probe(int argc, char **argv);
 enum status run_doctor(int argc, char **argv);
 enum status run_why(int argc, char **argv);
+enum status run_observe(int argc, char **argv);
 extern const char stats_details[], show_details[], monitor_details[],
 	   module_details[], attempts_details[], policy_details[],
-	   probe_details[], doctor_details[], why_details[];
+	   probe_details[], doctor_details[], why_details[], observe_details[];
 
 /* netns.c */
 
 /* Opens the handle in the namespace of --netns; complains if it cannot. */
 enum status open_ktls(struct ktls **ktls);
+/* The file of the namespace of --netns, or of this one; likewise. */
+enum status open_read_netns(int *fd);
 /* Goes into the namespace of --netns, to stay; complains if it cannot. */
 enum status enter_netns(void);
 /* A socket to sock_diag there, or a negative errno. */

@@ -42,12 +42,15 @@ static const struct command commands[] = {
 	{ "probe", "HOST[:PORT]",
 	  "what a TLS server negotiates, and whether that can be on kernel TLS",
 	  probe_details, NULL, "sak46t", run_probe },
-	{ "why", "PID | COMMAND | :PORT | ADDRESS:PORT | COOKIE",
+	{ "why", "TARGET",
 	  "why connections are on kernel TLS, or why not",
 	  why_details, NULL, "", run_why },
 	{ "doctor", "[HOST[:PORT]]",
 	  "what stands between this host and kernel TLS, and what to do",
 	  doctor_details, NULL, "sak46t", run_doctor },
+	{ "observe", "[-o FILE] -- COMMAND | --time SECONDS",
+	  "what moved on this host while a command ran",
+	  observe_details, NULL, "To", run_observe },
 	{ "version", "",
 	  "versions of this program, its library and the module",
 	  "", NULL, "", run_version },
@@ -81,6 +84,8 @@ static const struct option {
 	{ 'a', 0, "alpn", "LIST", false, "protocols to offer: h2,http/1.1" },
 	{ 'k', 0, "ca", "FILE", false, "trust these certificates, not the system's" },
 	{ 't', 0, "timeout", "SECONDS", false, "for each connection, 0.1 to 86400 (default: 10)" },
+	{ 'T', 0, "time", "SECONDS", false, "observe for so long, 0.1 to 86400, instead of a command" },
+	{ 'o', 'o', "output", "FILE", false, "write the report there" },
 	{ '4', '4', "ipv4", NULL, false, "over IPv4 only" },
 	{ '6', '6', "ipv6", NULL, false, "over IPv6 only" },
 };
@@ -354,6 +359,15 @@ static enum status use_option(struct line *l, const struct option *o,
 			return error(STATUS_USAGE,
 				     "--timeout takes seconds from 0.1 to 86400, not \"%s\"",
 				     arg);
+		break;
+	case 'T':
+		if (!parse_seconds(arg, &opt.time))
+			return error(STATUS_USAGE,
+				     "--time takes seconds from 0.1 to 86400, not \"%s\"",
+				     arg);
+		break;
+	case 'o':
+		opt.output = arg;
 		break;
 	case '4':
 		opt.ipv4 = true;

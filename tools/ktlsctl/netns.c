@@ -51,6 +51,17 @@ static enum status open_netns(const char *name, int *fd)
 		     strerror(errno));
 }
 
+enum status open_read_netns(int *fd)
+{
+	if (opt.netns)
+		return open_netns(opt.netns, fd);
+	*fd = open("/proc/self/ns/net", O_RDONLY | O_CLOEXEC);
+	if (*fd >= 0)
+		return STATUS_OK;
+	return error(STATUS_FAILED, "could not open /proc/self/ns/net: %s",
+		     strerror(errno));
+}
+
 enum status open_ktls(struct ktls **ktls)
 {
 	enum status status;

@@ -22,27 +22,28 @@
 #define MASTERS_MAX 4
 
 static const struct conf_kind kinds[] = {
-	{ "nginx", read_nginx, "ssl_conf_command Options KTLS;",
-	  "nginx -s reload", false, true, NULL },
-	{ "apache2", read_apache, NULL, "apachectl graceful", false, false,
+	{ "nginx", read_nginx, "ssl_conf_command Options KTLS",
+	  "nginx -s reload", NULL, true, NULL },
+	{ "apache2", read_apache, NULL, "apachectl graceful", NULL, false,
 	  "mod_ssl does not let OpenSSL have the socket, and so never asks" },
-	{ "httpd", read_apache, NULL, "apachectl graceful", false, false,
+	{ "httpd", read_apache, NULL, "apachectl graceful", NULL, false,
 	  "mod_ssl does not let OpenSSL have the socket, and so never asks" },
 	{ "haproxy", read_haproxy, "ktls on on the bind line",
-	  "systemctl reload haproxy", false, false,
+	  "systemctl reload haproxy", NULL, false,
 	  "this build of HAProxy does not let OpenSSL have the socket, and so never asks" },
 	{ "lighttpd", read_lighttpd,
-	  "no -KTLS in ssl.openssl.ssl-conf-cmd",
-	  "systemctl restart lighttpd", true, false, NULL },
+	  "ssl.openssl.ssl-conf-cmd = (\"Options\" => \"KTLS\")",
+	  "systemctl restart lighttpd",
+	  "if tls.ko could be had when it started (as root it loads that itself)", true, NULL },
 	{ "stunnel4", read_stunnel, "options = ENABLE_KTLS in its section",
-	  "restart stunnel", false, true, NULL },
+	  "restart stunnel", NULL, true, NULL },
 	{ "stunnel", read_stunnel, "options = ENABLE_KTLS in its section",
-	  "restart stunnel", false, true, NULL },
+	  "restart stunnel", NULL, true, NULL },
 	{ "hitch", read_hitch,
 	  "Options = KTLS in the section system_default of openssl.cnf",
-	  "restart hitch", false, true, NULL },
+	  "restart hitch", NULL, true, NULL },
 	{ "openssl", read_openssl, "-ktls on its command line",
-	  "start it again", false, true, NULL },
+	  "start it again", NULL, true, NULL },
 };
 
 const struct conf_kind *conf_kind(const char *name)
@@ -192,15 +193,16 @@ static void conclude(const struct conf_kind *k, struct conf_result *r,
 	const size_t *n = r->count;
 	bool own_io = k->own_io && !r->knows_ktls;
 	bool cnf_on = k->has_cnf && cnf && cnf->ktls;
-	bool by_default = k->by_default || cnf_on;
-	bool on = n[CONF_ON] || (n[CONF_UNSET] && (by_default || own_io));
-	bool off = n[CONF_OFF] || (n[CONF_UNSET] && !by_default && !own_io);
+	bool on = n[CONF_ON] || (n[CONF_UNSET] && (cnf_on || own_io));
+	bool depends = n[CONF_UNSET] && !cnf_on && k->by_default;
+	bool off = n[CONF_OFF] ||
+		   (n[CONF_UNSET] && !cnf_on && !own_io && !depends);
 	enum conf_setting s;
 
 	for (s = 0; s < CONF_SETTINGS; s++)
 		if (n[s])
 			snprintf(c->from, sizeof(c->from), "%s", r->from[s]);
-	if (on + off + !!n[CONF_PLAIN] > 1) {
+	if (on + off + depends + !!n[CONF_PLAIN] > 1) {
 		say(c->text, sizeof(c->text),
 		    "parts of the configuration that may serve this connection differ: as %s has it, and as %s",
 		    n[CONF_ON] ? r->from[CONF_ON] : r->from[CONF_UNSET],
@@ -212,6 +214,14 @@ static void conclude(const struct conf_kind *k, struct conf_result *r,
 		say(c->text, sizeof(c->text),
 		    "this is no port that %s listens on; it is told to ask on some of the connections that it makes",
 		    k->name);
+		return;
+	}
+	if (depends) {
+		say(c->text, sizeof(c->text),
+		    "%s is not told whether to ask for kernel TLS, and asks %s",
+		    k->name, k->by_default);
+		say(c->next, sizeof(c->next), "to make it ask: %s; then: %s",
+		    k->option, k->reload);
 		return;
 	}
 	if (!on && !off && !n[CONF_PLAIN]) {
@@ -242,10 +252,6 @@ static void conclude(const struct conf_kind *k, struct conf_result *r,
 		if (n[CONF_ON])
 			say(c->text, sizeof(c->text),
 			    "%s is told to ask for kernel TLS", k->name);
-		else if (k->by_default)
-			say(c->text, sizeof(c->text),
-			    "%s asks for kernel TLS unless told not to, and is not",
-			    k->name);
 		else
 			say(c->text, sizeof(c->text),
 			    "%s is told to ask for kernel TLS by %s", k->name,
@@ -292,7 +298,7 @@ void conf_read(const struct conf_kind *k, struct conf_result *r, int argc,
 		return;
 	}
 	/* Something has to be known of what is not said. */
-	if (r->count[CONF_UNSET] && k->has_cnf && !k->by_default &&
+	if (r->count[CONF_UNSET] && k->has_cnf &&
 	    (!cnf || *cnf->failure)) {
 		say(c->text, sizeof(c->text),
 		    "%s leaves it to OpenSSL's own configuration, which is not known: %s",
@@ -404,6 +410,17 @@ bool read_server_conf(const struct process *process, uint16_t family,
 	master = has_exe ? find_master(process->pid, &exe) : process->pid;
 	if (result)
 		result->files = conf_open(master);
+	if (result && !has_exe) {
+		/* Without it, its master and what that was told are not found. */
+		say(conf->text, sizeof(conf->text),
+		    "the configuration of %s was not looked for, as /proc/%u/exe is hidden",
+		    kind->name, process->pid);
+		say(conf->next, sizeof(conf->next), "try it as root");
+		if (result->files)
+			conf_close(result->files);
+		free(result);
+		return true;
+	}
 	if (!result || !result->files) {
 		say(conf->text, sizeof(conf->text),
 		    "the configuration of %s could not be read: /proc/%u/root: %s",
@@ -418,6 +435,9 @@ bool read_server_conf(const struct process *process, uint16_t family,
 		  read_process_cnf(result->files, &process->libssl, &cnf);
 	if (!read_stat(process->pid, &parent, &ticks))
 		conf_fail(result->files, "the process is gone");
+	/* Another library, or one that is linked in. */
+	if (!kind->own_io && !process->maps_hidden && !*process->libssl.path)
+		conf_fail(result->files, "it has no libssl.so mapped");
 	conf_read(kind, result, argc, argv, has_cnf ? &cnf : NULL,
 		  start_time(ticks), conf);
 	conf_close(result->files);

@@ -324,7 +324,7 @@ enum status read_spaces(struct spaces *spaces, const struct holders *h,
 	return STATUS_OK;
 }
 
-void free_spaces(struct spaces *spaces)
+void close_spaces(struct spaces *spaces)
 {
 	size_t i, j;
 

@@ -168,7 +168,7 @@ static enum status explain(const char *name, struct wish *w,
 	if (!status && !count_connections(&spaces) &&
 	    (w->target->kind == TARGET_PORT || w->target->kind == TARGET_END)) {
 		w->remote = true;
-		free_spaces(&spaces);
+		close_spaces(&spaces);
 		free_missing(&missing);
 		status = read_spaces(&spaces, holders, &missing, is_wanted, w);
 	}
@@ -188,7 +188,7 @@ static enum status explain(const char *name, struct wish *w,
 		else
 			print_why(&spaces, &missing);
 	}
-	free_spaces(&spaces);
+	close_spaces(&spaces);
 	free_missing(&missing);
 	free_trials();
 	free_binaries();

@@ -198,7 +198,7 @@ typedef bool wanted_fn(const struct connection *c, const void *arg);
 enum status read_spaces(struct spaces *spaces, const struct holders *holders,
 			struct missing *missing, wanted_fn *wanted,
 			const void *arg);
-void free_spaces(struct spaces *spaces);
+void close_spaces(struct spaces *spaces);
 /* What ktls.ko knows in a namespace. */
 enum status read_kernel(struct space *space, struct missing *missing);
 

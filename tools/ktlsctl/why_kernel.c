@@ -302,6 +302,9 @@ bool judge_kernel(struct connection *c, int direction, bool *proven)
 			 "the kernel does it (%s)", format_mode(m, mode));
 		return true;
 	}
+	/* It is refused before ktls.ko can see it. */
+	if (c->ulp == ULP_MPTCP)
+		add_evidence(c, "sock_diag", "it is a subflow of MPTCP");
 	if (!c->space->has_module)
 		return false;
 	ulp = find_failure(c, KTLS_STEP_ULP, &attached);
@@ -322,7 +325,7 @@ bool judge_kernel(struct connection *c, int direction, bool *proven)
 		explain_key(c, key, direction, f);
 		return true;
 	}
-	if (!installed)
+	if (!installed && c->ulp != ULP_MPTCP)
 		*proven = is_known(c);
 	if (!*proven)
 		return false;

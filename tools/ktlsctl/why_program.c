@@ -75,8 +75,16 @@ static void may_be_pending(const struct question_why *q)
 		      "the handshake is not done yet, or failed");
 }
 
+static void may_be_mptcp(const struct question_why *q)
+{
+	add_remaining(q->f, "mptcp",
+		      "it asked, and a socket of MPTCP takes no TLS in the kernel");
+}
+
 static void may_be(const struct question_why *q)
 {
+	if (q->c->ulp == ULP_MPTCP)
+		may_be_mptcp(q);
 	may_be_option(q);
 	may_be_own_io(q);
 	may_be_ineligible(q);
@@ -512,6 +520,8 @@ static void judge_openssl(const struct question_why *q,
 	}
 	not_known(q, q->proven ? "the program did not ask for it" :
 		  "whether the program asked for it is not known");
+	if (q->c->ulp == ULP_MPTCP)
+		may_be_mptcp(q);
 	if (conf || cnf != ANSWER_YES)
 		may_be_option(q);
 	if (!conf)

@@ -154,6 +154,12 @@ def test_usage():
         (["policy", "test", "ulp", "port", "1"], "nothing that an attempt has"),
         (["policy", "test", "ulp", "uid"], "uid wants a value"),
         (["policy", "test", "ulp", "uid", "0", "uid", "0"], "given twice"),
+        (["observe"], "behind --, or --time"),
+        (["observe", "--time", "1", "--", "true"], "not both"),
+        (["observe", "--time", "0"], "0.1 to 86400"),
+        (["observe", "--time"], "--time wants a value"),
+        (["observe", "-o"], "-o wants a value"),
+        (["stats", "--time", "1"], "stats does not take --time"),
         (["version", "x"], "version takes no argument"),
     ]:
         r = run(args, program=REAL)
@@ -181,7 +187,7 @@ def test_help():
              run([], program=REAL).stdout.split("Commands\n")[1]
              .split("\n\n")[0].splitlines()]
     ok(words == ["stats", "show", "monitor", "attempts", "policy", "module",
-                 "probe", "doctor", "version", "help"],
+                 "probe", "doctor", "observe", "version", "help"],
        "help lists the commands", words)
     for word in words:
         a = run(["help", word], program=REAL)
@@ -562,6 +568,115 @@ def test_attempts():
        "likewise in JSON, one object a line", r.stdout)
 
 
+def observe(like, *args, **kwargs):
+    """The exit status, what went to stdout, and the report."""
+    r = run(["-j", "observe", *args], like, **kwargs)
+    try:
+        return r.returncode, r.stdout, json.loads(r.stderr)
+    except ValueError:
+        return r.returncode, r.stdout, r.stderr
+
+
+def test_observe():
+    code, out, j = observe("", "--", "sh", "-c", "cat; exit 9", input="in")
+    ok(code == 9 and out == "in" and j["command"] == {
+        "argv": ["sh", "-c", "cat; exit 9"], "exit-status": 9},
+       "observe leaves the command alone", (code, out, j))
+    nginx = j["processes"][0]
+    ok(j["module"] and j["conclusion"] == "used" and
+       [(p["pid"], p["comm"]) for p in j["processes"]] == [(812, "nginx")] and
+       (nginx["installed"], nginx["closed"], nginx["errors"]) == (1, 1, 1) and
+       nginx["tx"]["records"] == 1234567, "observe counts sockets", j)
+    ok([(o["step"], o["errno"], o["attempts"]) for o in nginx["outcomes"]] ==
+       [("ulp", 0, 1), ("tx", 0, 1), ("rx", 1, 1), ("ulp", 107, 1)],
+       "observe counts attempts, those before not", nginx["outcomes"])
+    r = run(["observe", "--", "true"], columns=80)
+    ok(r.returncode == 0 and not r.stdout and
+       "observed for 0." in r.stderr and "(exit status 0)" in r.stderr and
+       "812/nginx" in r.stderr and "Conclusion: kernel TLS was used" in
+       r.stderr and max(map(len, r.stderr.splitlines())) <= 80,
+       "observe in words", r.stderr)
+    code, out, j = observe("idle", "--", "true")
+    ok(code == 0 and j["conclusion"] in ("unused", "not-eligible") and
+       not j["processes"] and not j["outcomes"], "observe: nothing", j)
+    code, out, j = observe("refusing", "--", "true")
+    ok(j["conclusion"] == "refused" and "rx got EPERM" in j["text"] and
+       [o["errno"] for o in j["processes"][0]["outcomes"]] == [1] and
+       "2 attempts" in " ".join(j["missing"]), "observe: refused", j)
+    code, out, j = observe("absent", "--", "false")
+    ok(code == 1 and j["module"] is False and
+       "modprobe ktls" in j["missing"][0] and not j["processes"],
+       "observe without the module", j)
+    code, out, j = observe("lost", "--", "true")
+    ok(code == 0 and "events were lost" in " ".join(j["missing"]) and
+       j["processes"][0]["closed"] >= 1 and
+       sum(o["attempts"] for o in j["processes"][0]["outcomes"]) >= 3,
+       "observe after a loss", j)
+    code, out, j = observe("farewell", "--", "sh", "-c",
+                           "sleep 0.5; echo end; exit 3")
+    ok(code == 3 and out == "end\n" and
+       "unloaded" in " ".join(j["missing"]),
+       "observe goes on when the module goes", (code, out, j))
+    code, out, j = observe("many,wide", "--", "true")
+    ok(code == 0 and len(j["processes"]) == 1, "observe with many sockets", j)
+    code, out, j = observe("refuse-netns", "--", "true")
+    ok(code == 0 and j["module"], "observe without ways to other namespaces",
+       j)
+    r = run(["observe", "--", "true"], "noisy")
+    ok("\033" not in r.stderr, "a command name cannot steer the terminal",
+       r.stderr)
+    with tempfile.TemporaryDirectory() as work:
+        mark = os.path.join(work, "mark")
+        for args, like, want in [
+                (["-o", work, "--", "touch", mark], "", 1),
+                (["-o", work + "/x/y", "--", "touch", mark], "", 1),
+                (["--netns", "no-such", "--", "touch", mark], "", 1),
+                (["--", "touch", mark], "denied", 1),
+                (["--", "/no/such", mark], "", 127),
+                (["--", work, mark], "", 126)]:
+            r = run(["observe"] + args, like)
+            ok(r.returncode == want and not r.stdout and
+               r.stderr.count("\n") == 1 and not os.path.exists(mark),
+               f"observe {args[0]} {like}: {want}", (r.returncode, r.stderr))
+        report = os.path.join(work, "report")
+        r = run(["-j", "observe", "-o", report, "--", "sh", "-c",
+                 "echo out; echo err >&2; kill -9 $$"])
+        with open(report) as f:
+            j = json.load(f)
+        ok(r.returncode == 137 and r.stdout == "out\n" and
+           r.stderr == "err\n" and j["command"]["signal"] == 9,
+           "observe -o", (r, j))
+    start = time.time()
+    r = run(["-j", "observe", "--time", "0.5"], "idle")
+    j = json.loads(r.stdout)
+    ok(r.returncode == 0 and not r.stderr and "command" not in j and
+       0.5 <= j["seconds"] < 5 and time.time() - start >= 0.5,
+       "observe --time: to stdout", r.stdout + r.stderr)
+    for args, number, want in [(["--time", "60"], signal.SIGINT, 0),
+                               (["--", "sleep", "60"], signal.SIGTERM, 143),
+                               (["--", "sh", "-c", "trap 'exit 4' INT; "
+                                 "while :; do sleep 0.1; done"],
+                                signal.SIGINT, 4)]:
+        p = subprocess.Popen([FAKE, "observe"] + args, text=True,
+                             env=dict(os.environ, KTLS_FAKE_KERNEL="idle"),
+                             stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+        time.sleep(2)
+        p.send_signal(number)
+        text = p.communicate(timeout=30)[0]
+        ok(p.returncode == want and "Conclusion:" in text,
+           f"observe {args[0]}: signal {number}", (p.returncode, text))
+    r = subprocess.run([FAKE, "-j", "observe", "--", "unshare", "-n", "sleep",
+                        "0.5"], stderr=subprocess.PIPE, text=True,
+                       env=dict(os.environ, KTLS_FAKE_KERNEL="idle"))
+    if r.returncode == 0:
+        j = json.loads(r.stderr)
+        ok([(s["new"], s["command"]) for s in j["namespaces"]] ==
+           [(True, True)] and "another network namespace" in j["text"],
+           "observe: a command in a namespace of its own", j)
+    else:
+        ok(True, "observe: a namespace of its own # SKIP not allowed here")
+
+
 class State:
     """A fake policy that outlives the processes that change it."""
 
@@ -867,12 +982,13 @@ def test_completion():
             (["--netns", "x", "stats", "version", ""], ["1.2", "1.3"]),
             (["--netns", ""], []), (["stats", "-c", ""], []),
             (["stats", "port", "1", "r"], ["rx"]),
+            (["observe", "--t"], ["--time"]), (["observe", "--", "x"], []),
             (["help", "mod"], ["module"]), (["nonsense", ""], []),
             ([], [])]:
         r = run(["--complete"] + words, program=REAL)
         got = r.stdout.split()
         ok(r.returncode == 0 and not r.stderr and
-           (got == offers if offers is not None else len(got) == 10),
+           (got == offers if offers is not None else len(got) == 11),
            f"completion of {words}", r.stdout + r.stderr)
     script = os.path.join(os.path.dirname(sys.argv[0]),
                           "../ktlsctl/completion/ktlsctl")
@@ -1080,7 +1196,7 @@ def main():
     print("TAP version 13")
     for test in (test_usage, test_help, test_kernel_errors, test_text,
                  test_width, test_watch, test_monitor, test_output,
-                 test_attempts, test_policy, test_policy_file, test_check,
+                 test_attempts, test_observe, test_policy, test_policy_file, test_check,
                  test_question, test_completion, test_names, test_manual):
         test()
     print(f"1..{count}")

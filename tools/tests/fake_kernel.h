@@ -39,6 +39,8 @@
  *	diag-denied, diag-missing, destroy-unknown, destroy-denied, diag-gone
  *			what sock_diag may answer
  *	farewell	the module goes while events are read
+ *	idle		nothing happens
+ *	refusing	a key is refused, and nothing else happens
  *	refuse-netns	no way into other namespaces
  *
  * From the environment, or from here if it is not %NULL.

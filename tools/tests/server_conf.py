@@ -343,16 +343,20 @@ def test_lighttpd():
     tls = '$SERVER["socket"] == ":443" { ssl.engine = "enable" %s }\n'
     off = 'ssl.openssl.ssl-conf-cmd = ("MinProtocol" => "TLSv1.2", ' \
         '"Options" => "-KTLS")\n'
-    lighttpd("by default", tls % "", "yes -",
+    on = 'ssl.openssl.ssl-conf-cmd += ("Options" => "KTLS")\n'
+    lighttpd("by default", tls % "", "unknown -",
+             says="if tls.ko could be had when it started",
              where="/etc/lighttpd/lighttpd.conf:1")
+    lighttpd("on", tls % on, "yes -")
+    lighttpd("openssl.cnf", tls % "", "yes -", files={"/openssl.cnf": CNF_ON})
     lighttpd("off", tls % off, "no option-not-set")
     lighttpd("off for all", off + tls % "", "no option-not-set")
     lighttpd("other options", tls % off.replace("-KTLS", "-SessionTicket"),
-             "yes -")
+             "unknown -")
     lighttpd("no TLS", 'server.port = 443\n' + (tls % "").replace(
         ":443", ":8443"), "no not-tls")
-    lighttpd("the main server", 'server.port = 443\nssl.engine = "enable"\n',
-             "yes -")
+    lighttpd("the main server", 'server.port = 443\nssl.engine = "enable"\n'
+             + on, "yes -")
     lighttpd("the main server, elsewhere", 'server.port = 443\n'
              'server.bind = "10.0.0.2"\nssl.engine = "enable"\n',
              "no not-tls")
@@ -361,17 +365,17 @@ def test_lighttpd():
                     tls % 'ssl.openssl.ssl-conf-cmd = ("Options" => "KTLS")'})
     lighttpd("a script of the package",
              'include_shell "/usr/share/lighttpd/create-mime.conf.pl"\n' +
-             tls % "", "yes -")
+             tls % on, "yes -")
     lighttpd("a script", 'include_shell "/bin/x"\n' + tls % "", "unknown -")
     lighttpd("conditions", '$HTTP["host"] =~ "x" { a = "b" } else '
-             '$HTTP["host"] == "y" { } else { c = "d" }\n' + tls % "", "yes -")
+             '$HTTP["host"] == "y" { } else { c = "d" }\n' + tls % on, "yes -")
     lighttpd("variables", 'var.x = "a"\nserver.document-root = var.x + "/y"\n'
-             + tls % "", "yes -")
+             + tls % on, "yes -")
     lighttpd("a variable that matters", 'server.port = env.PORT\n' + tls % "",
              "unknown -")
     lighttpd("another address", (tls % "").replace(":443", "10.0.0.2:443"),
              "no not-tls")
-    lighttpd("IPv6", (tls % "").replace(":443", "[::]:443"), "yes -",
+    lighttpd("IPv6", (tls % "").replace(":443", "[::]:443") + on, "yes -",
              addr="2001:db8::1")
     for text in ['$', '$SERVER["socket"] == ":443"', tls % '{', '"', '}',
                  'include "lighttpd.conf"\n', 'a = (' * 1000,

@@ -1,0 +1,266 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0
+#
+# ktlsctl why, asked about nginx and openssl that do and do not ask for kernel
+# TLS, are refused, and run in another network namespace. What many programs do
+# is tested in ../why.
+#
+#	this namespace:	nginx on 8443 (asks), 8444 (does not) and 8080 (no TLS),
+#			openssl s_server on 9443 (does not)
+#	ktlsctl-why:	nginx likewise
+
+set -u
+
+here=$(dirname "$(realpath "$0")")
+other=ktlsctl-why
+n=0 failed=0
+
+tap()
+{
+	n=$((n + 1))
+	if [ "$1" = 0 ]; then
+		echo "ok $n $2"
+	else
+		echo "not ok $n $2"
+		echo "# ${out//$'\n'/$'\n# '}"
+		failed=1
+	fi
+}
+
+# check NAME PYTHON - an expression about the JSON in $out, as j; c is the first
+# connection in it
+check()
+{
+	python3 -c "
+import json, re, sys
+j = json.loads(sys.argv[1])
+c = (j.get('connections') or [None])[0]
+def said(regex):
+    return any(re.search(regex, e['from'] + ': ' + e['text'])
+	       for e in c['evidence'])
+def both(verdict, reason=None):
+    return all(c[d]['verdict'] == verdict and c[d].get('reason') == reason
+	       for d in ('tx', 'rx'))
+sys.exit(not ($2))" "$out"
+	tap $? "$1"
+}
+
+why()
+{
+	out=$(ktlsctl -j why "$@" 2>&1)
+	status=$?
+}
+
+# shellcheck disable=SC2317,SC2329 # the trap calls it
+cleanup()
+{
+	# shellcheck disable=SC2046 # a word each
+	kill $(jobs -p) 2>/dev/null
+	wait 2>/dev/null
+	ip netns del "$other" 2>/dev/null
+	rm -rf "$work"
+	# As it was found.
+	[ -e /sys/module/ktls ] || insmod "$here/../../kmod/ktls/ktls.ko"
+	ktlsctl policy reset >/dev/null
+}
+
+# start_nginx DIRECTORY COMMAND... - runs it behind these words
+start_nginx()
+{
+	local directory=$work/$1
+
+	shift
+	mkdir -p "$directory"
+	sed "s|DIRECTORY|$directory|" "$work/nginx.conf" >"$directory/nginx.conf"
+	"$@" nginx -e "$directory/error.log" -c "$directory/nginx.conf" \
+		-p "$directory" &
+	for _ in {1..100}; do
+		"$@" curl -sI -o /dev/null http://127.0.0.1:8080/ && return
+		sleep 0.1
+	done
+}
+
+# fetch URL OPTION... - slowly, so that there is something to ask about; not
+# before a part of it is there, and with it the keys
+fetch()
+{
+	local file
+
+	file=$(mktemp -p "$work")
+	"${within[@]}" curl -sk --limit-rate 10k "${@:2}" -o "$file" "$1" &
+	for _ in {1..200}; do
+		[ -s "$file" ] && return
+		sleep 0.1
+	done
+}
+
+# ask_openssl PORT - a client that stays
+ask_openssl()
+{
+	openssl s_client -quiet -connect "127.0.0.1:$1" >/dev/null 2>&1 \
+		< <(exec sleep 300) &
+	for _ in {1..200}; do
+		ss -Htn "sport = :$1" | grep -q ESTAB && break
+		sleep 0.1
+	done
+	sleep 2
+}
+
+if ! command -v nginx >/dev/null || ! command -v curl >/dev/null; then
+	echo "1..0 # SKIP needs nginx and curl"
+	exit 4
+fi
+
+echo "TAP version 13"
+work=$(mktemp -d)
+within=()
+trap cleanup EXIT
+chmod 755 "$work"
+mkdir -p "$work/www"
+head -c 30M /dev/zero >"$work/www/large"
+openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes \
+	-keyout "$work/key.pem" -out "$work/cert.pem" -subj /CN=localhost \
+	-days 2 2>/dev/null
+cat >"$work/nginx.conf" <<END
+daemon off;
+pid DIRECTORY/nginx.pid;
+error_log DIRECTORY/error.log;
+worker_processes 1;
+events {}
+http {
+	access_log off;
+	root $work/www;
+	ssl_certificate $work/cert.pem;
+	ssl_certificate_key $work/key.pem;
+	server {
+		listen 127.0.0.1:8443 ssl;
+		ssl_conf_command Options KTLS;
+	}
+	server { listen 127.0.0.1:8444 ssl; }
+	server { listen 127.0.0.1:8080; }
+}
+END
+start_nginx here env
+
+# Targets
+why :9
+[ $status = 1 ] && grep -q 'no TCP connection' <<<"$out"
+tap $? "a port without connections: exit 1, and what to do"
+why 4194305
+[ $status = 1 ] && grep -q 'nor an open TCP connection' <<<"$out"
+tap $? "neither a process nor a cookie"
+why no-such-command
+[ $status = 1 ] && grep -q 'no process is called' <<<"$out"
+tap $? "no such command"
+
+# On kernel TLS
+fetch https://127.0.0.1:8443/large --tls-max 1.2
+why :8443
+check "TLS 1.2 is in software, both ways" "both('software')"
+check "nothing was missing" "j['module'] and j['missing'] == []"
+check "one connection, and nginx has it" "len(j['connections']) == 1 and
+	c['local-port'] == 8443 and
+	[p['comm'] for p in c['processes']] == ['nginx']"
+cookie=$(python3 -c "import json, sys
+print(json.loads(sys.argv[1])['connections'][0]['cookie'])" "$out")
+why cookie "$cookie"
+check "the same by its cookie" "both('software') and c['cookie'] == $cookie"
+pid=$(pgrep -f 'nginx: worker' | head -1)
+why "$pid"
+check "the same by its process" "both('software') and c['cookie'] == $cookie"
+why 127.0.0.1:8443
+check "the same by its end" "both('software') and c['cookie'] == $cookie"
+kill %%
+fetch https://127.0.0.1:8443/large --tlsv1.3
+why :8443
+check "TLS 1.3 is sent by the kernel" "c['tx']['verdict'] == 'software'"
+check "and received, by OpenSSL 3.2 and later" "
+	c['rx']['verdict'] == 'software' if not said('OpenSSL 3.[01]')
+	else c['rx']['reason'] == 'tls13-receive-openssl-3.0' and
+	c['rx']['verdict'] == 'never-asked'"
+kill %%
+
+# Never asked
+fetch https://127.0.0.1:8444/large
+why :8444
+check "nginx that is not told to ask" "both('never-asked', 'option-not-set')"
+check "and where that is written" "said('nginx.conf:')"
+check "and that ktls.ko has seen nothing" "said('ktls.ko: no attempt')"
+check "and what to do" "'ssl_conf_command' in c['tx']['next']"
+why curl
+check "curl does not let OpenSSL have the socket, or has GnuTLS" "
+	c['tx']['verdict'] == 'never-asked' and c['tx']['reason'] in
+	('program-own-io', 'library-without-ktls')"
+kill %%
+fetch http://127.0.0.1:8080/large
+why :8080
+check "no TLS" "both('never-asked', 'not-tls')"
+kill %%
+openssl s_server -accept 127.0.0.1:9443 -cert "$work/cert.pem" \
+	-key "$work/key.pem" -quiet >/dev/null 2>&1 < <(exec sleep 300) &
+server=$!
+sleep 2
+ask_openssl 9443
+why :9443
+check "s_server without -ktls" "both('never-asked', 'option-not-set')"
+check "its libssl was tried" "said('maps: .*libssl.* \(OpenSSL 3')"
+why openssl
+check "both ends by their command" "len(j['connections']) == 2"
+
+# Refused
+ktlsctl policy add deny rx >/dev/null
+fetch https://127.0.0.1:8443/large --tls-max 1.2
+why :8443
+check "the policy denied to receive, and not to send" "
+	c['tx']['verdict'] == 'software' and
+	c['rx']['verdict'] == 'refused' and c['rx']['reason'] == 'policy' and
+	'rule 1' in c['rx']['text'] and said('deny rx')"
+ktlsctl policy reset >/dev/null
+kill %%
+
+# Somewhere else
+ip netns add $other
+ip -n $other link set lo up
+within=(ip netns exec $other)
+start_nginx there "${within[@]}"
+fetch https://127.0.0.1:8443/large
+within=()
+why :8443
+check "a connection in another network namespace is found" "
+	len(j['connections']) == 1 and c['tx']['verdict'] == 'software'"
+out=$(COLUMNS=100 ktlsctl why :8443)
+grep -q "another network namespace" <<<"$out"
+tap $? "and it is said that it is another"
+[ "$(awk 'length > 100' <<<"$out" | wc -l)" = 0 ]
+tap $? "no line is longer than the terminal"
+out=$(ktlsctl -j why --netns $other :8443)
+check "or asked for" "c['tx']['verdict'] == 'software'"
+kill %%
+
+# Many, folded
+for _ in {1..20}; do
+	fetch https://127.0.0.1:8444/large
+done
+out=$(ktlsctl why :8444)
+[ "$(grep -c never-asked <<<"$out")" = 1 ] && grep -q '19 more' <<<"$out"
+tap $? "many of a kind are one block"
+why :8444
+check "but all are in JSON" "len(j['connections']) == 20"
+
+# Without the module
+rmmod ktls
+fetch https://127.0.0.1:8443/large --tls-max 1.2
+why :8443
+check "without ktls.ko: sock_diag has the mode" "both('software') and
+	not j['module'] and any('ktls.ko' in m for m in j['missing'])"
+why :9443
+check "and the command line has the reason" \
+	"both('never-asked', 'option-not-set')"
+insmod "$here/../../kmod/ktls/ktls.ko"
+why :8443
+check "a connection that is older than ktls.ko" "both('software') and
+	said('before ktls.ko was loaded')"
+kill $server
+
+echo "1..$n"
+exit $failed
