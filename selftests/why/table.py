@@ -7,6 +7,7 @@ ktlsctl leave a choice, all that are true are listed.
 
 import dataclasses
 import os
+import shutil
 import signal
 import ssl
 import subprocess
@@ -396,11 +397,11 @@ def clients():
                    "http://127.0.0.1:PORT/"], tls=False), [
             Row("wget.plain", PLAIN, PLAIN, "http, without TLS")]),
         (("busybox",), lambda b, n: p.to_peer(
-            b, n, ["busybox", "wget", "-q", "--no-check-certificate", "-O",
-                   "/dev/null", url]), [
+            b, n, ["env", "PATH=/nowhere", shutil.which("busybox"), "wget",
+                   "-q", "--no-check-certificate", "-O", "/dev/null", url]), [
             Row("busybox", never("no-tls-library", "library-without-ktls"),
                 never("no-tls-library", "library-without-ktls"),
-                "it has a TLS of its own")]),
+                "it has a TLS of its own, if it finds no openssl")]),
         (("wget",), lambda b, n: p.to_peer(
             b, n, ["wget", "-q", "--no-check-certificate", "-O", "/dev/null",
                    url]), [
@@ -514,17 +515,21 @@ def phases():
         Phase("tls.ko not loaded", states.without_tls, [
             ((), s_server(p.AS_NOBODY), [
                 module("not-loaded.openssl", "tls-module-not-loaded",
-                             "who is not privileged cannot have it loaded")]),
-            (("nginx",), nginx(on), [
+                       "who is not privileged cannot have it loaded")]),
+            (("nginx",), nginx({**on, "cbc": ON + in_12(OTHERS_12[1][1])}), [
                 module("not-loaded.nginx", "tls-module-not-loaded",
-                             "its workers have no privileges")]),
+                       "its workers have no privileges"),
+                Row("not-loaded.nginx-cbc", never("not-eligible"),
+                    never("not-eligible"),
+                    "libssl has no kernel TLS for the cipher", "cbc",
+                    cipher=OTHERS_12[1][1], verdict_unknown=True)]),
         ]),
         Phase("tls.ko blacklisted", states.tls_blacklisted, [
             ((), s_server(), [
                 module("blacklisted.openssl", "tls-module-forbidden",
-                             "modprobe.d has a blacklist for it")])]),
+                       "modprobe.d has a blacklist for it")])]),
         Phase("tls.ko absent", states.tls_absent, [
             ((), s_server(), [
                 module("absent.openssl", "tls-module-absent",
-                             "its file is not there")])]),
+                       "its file is not there")])]),
     ]
