@@ -17,12 +17,6 @@ import time
 
 import trace
 
-# libssl reads it once, and the programs are not to have it.
-os.environ["OPENSSL_CONF"] = os.path.join(
-    os.path.dirname(os.path.realpath(__file__)), "any.cnf")
-ssl.create_default_context()
-del os.environ["OPENSSL_CONF"]
-
 PATIENCE = 60
 CLONE_NEWNET = 0x40000000
 MPTCP = 262

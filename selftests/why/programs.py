@@ -2,6 +2,7 @@
 """The programs that ktlsctl why is asked about, and their configurations."""
 
 import os
+import subprocess
 import sys
 
 from bench import Peer, Program
@@ -276,10 +277,16 @@ def memcached(bench, name, *options):
 def challtestsrv(bench, name):
     """A server in Go: pebble's, which has a certificate of its own."""
     port, management = next(bench.ports), next(bench.ports)
+    command = "pebble-challtestsrv"
+    said = subprocess.run([command, "-h"], capture_output=True, text=True,
+                          check=False).stderr
+    # What it has to serve besides differs from version to version.
+    off = [word for flag in ("-http01", "-tlsalpn01", "-dns01", "-dnsserver",
+                             "-doh") if f" {flag} " in said
+           for word in (flag, "")]
     return Program(bench, name, [
-        "pebble-challtestsrv", "-https01", f"127.0.0.1:{port}", "-management",
-        f"127.0.0.1:{management}", "-http01", "", "-tlsalpn01", "", "-dns01",
-        "", "-doh", ""], {"tls": port})
+        command, "-https01", f"127.0.0.1:{port}", "-management",
+        f"127.0.0.1:{management}", *off], {"tls": port})
 
 
 def gnutls_serv(bench, name, **kwargs):

@@ -12,6 +12,8 @@ remain. It must never say another.
 usage: setups.py [-v] [NAME...]		NAME is the beginning of set-ups' names
 """
 
+import own_ends     # first
+
 import concurrent.futures
 import contextlib
 import copy
@@ -71,11 +73,12 @@ class End:
             raise Broken(f"negotiated {self.cipher}")
         if row.after:
             row.after(program, client if program.ports else None)
-        self.inode = self.find_inode()
+        # It has none before it is accepted.
+        self.inode = benches.wait_for("socket", self.find_inode)
         self.trace = program.trace(self.local, self.remote, self.inode)
 
     def find_inode(self):
-        """Of the socket, or 0."""
+        """Of the socket."""
         ends = f"0100007F:{self.local:04X}", f"0100007F:{self.remote:04X}"
         pid = self.program.process.pid
         with open(f"/proc/{pid}/net/tcp", encoding="ascii") as lines:
@@ -87,8 +90,7 @@ class End:
 
     def target(self):
         """As a user would name it."""
-        pids = self.inode and self.program.holders(self.inode) or \
-            self.program.pids()
+        pids = self.program.holders(self.inode)
         if self.row.target == "pid":
             return ["pid", str(pids[-1])]
         if self.row.target == "port":
@@ -330,6 +332,7 @@ def main(args):
     if not os.path.exists(KTLSCTL):
         print(f"1..0 # SKIP no {KTLSCTL}")
         return SKIP
+    assert own_ends
     # Whoever ends it wants the host back as it was.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     # Old versions of TLS are wanted.

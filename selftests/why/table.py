@@ -169,8 +169,10 @@ def nginx_on(rx13):
                         if name == "aes128-gcm" else "pid"))
     servers["padding"] = ON + "ssl_protocols TLSv1.3; " \
         "ssl_conf_command RecordPadding 512;"
-    rows.append(Row("nginx.on.padding", never("record-padding"),
-                    rx13, "RecordPadding 512", "padding"))
+    # libssl 3.0 asks all the same.
+    rows.append(Row("nginx.on.padding", never("record-padding")
+                    if rx13 == SOFTWARE else SOFTWARE, rx13,
+                    "RecordPadding 512", "padding"))
     for denied in "tx", "rx":
         servers[denied] = ON + "ssl_protocols TLSv1.2;"
     rows += [
@@ -349,8 +351,11 @@ def openssl_tool(rx13, new):
                     "openssl.cnf has it; root of a user namespace may ask")]),
         ((), lambda b, n: p.s_server(b, n, "-max_send_frag", "4096",
                                      env=p.cnf(b)), [
+            # libssl 3.0 then asks in neither direction.
             Row("s_server.fragments", never("small-fragments"),
-                rx13, "sends fragments of 4096 bytes")]),
+                SOFTWARE if new else never("small-fragments",
+                                           "tls13-receive-openssl-3.0"),
+                "sends fragments of 4096 bytes")]),
         ((), p.s_client, [
             Row("s_client.off", no, no, "no -ktls", target="port")]),
         ((), lambda b, n: p.s_client(b, n, env=p.cnf(b)), [
