@@ -5,9 +5,10 @@
  */
 #include <pwd.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
-#include "ktlsctl.h"
+#include "host.h"
 
 static const char *typed;
 
@@ -155,6 +156,42 @@ static void complete_policy(int argc, char **argv)
 	}
 }
 
+/* A word for the shell; the names of many kernel threads are none. */
+static bool is_word(const char *comm)
+{
+	size_t i;
+
+	for (i = 0; comm[i]; i++)
+		if (comm[i] <= ' ' || comm[i] > '~' || comm[i] == '/')
+			return false;
+	return i;
+}
+
+static void offer_commands(void)
+{
+	char comm[KTLS_COMM_LEN];
+	unsigned int *pids;
+	size_t i, count;
+
+	pids = list_processes(&count);
+	for (i = 0; pids && i < count; i++)
+		if (read_comm(pids[i], comm) && is_word(comm))
+			offer(comm);
+	free(pids);
+}
+
+static void complete_target(int argc, char **argv)
+{
+	(void)argv;
+	if (argc != 1)
+		return;
+	offer("pid");
+	offer("cookie");
+	/* Only names that begin so: nobody wants a list of all processes. */
+	if (*typed)
+		offer_commands();
+}
+
 static void complete_words(int argc, char **argv)
 {
 	const struct command *c;
@@ -167,6 +204,8 @@ static void complete_words(int argc, char **argv)
 	}
 	if (!strcmp(argv[0], "policy"))
 		complete_policy(argc - 1, argv + 1);
+	else if (!strcmp(argv[0], "why"))
+		complete_target(argc - 1, argv + 1);
 	else if (!strcmp(argv[0], "attempts"))
 		complete_pairs(argc - 1, argv + 1, attempt_keys, NULL);
 	else if (!strcmp(argv[0], "stats") || !strcmp(argv[0], "monitor"))

@@ -200,13 +200,13 @@ const struct capability *kernel_trials(void)
 static void explain_cipher(struct connection *c, const struct ktls_attempt *t,
 			   int direction, struct finding *f)
 {
-	char v[NUMBER_LEN], n[NUMBER_LEN], r[NUMBER_LEN], why[WHY_LEN];
+	char b[3][NUMBER_LEN], why[WHY_LEN];
+	const char *v = format_version(b[0], t->version);
+	const char *n = format_cipher(b[1], t->cipher);
+	const char *r = format_result(b[2], t->error);
 	const struct suite *suite = find_suite(t);
 	const struct kernel_trial *trial;
 
-	format_version(v, t->version);
-	format_cipher(n, t->cipher);
-	format_result(r, t->error);
 	if (t->error == ENOENT) {
 		conclude(f, VERDICT_REFUSED, "algorithm-missing",
 			 "the kernel has no %s to %s with under TLS %s (%s: %s)",

@@ -531,7 +531,9 @@ static void judge_openssl(const struct question_why *q,
 	may_be_no_tls(q);
 	if (conf && *conf->next)
 		advise(q->f, "%s", conf->next);
-	if (q->proven)
+	if (q->c->ulp == ULP_MPTCP)
+		advise(q->f, "to have it on kernel TLS, both ends have to use plain TCP first");
+	if (q->proven || q->c->ulp == ULP_MPTCP)
 		return;
 	add_remaining(q->f, "refused",
 		      q->c->space->has_module ?

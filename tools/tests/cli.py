@@ -154,6 +154,17 @@ def test_usage():
         (["policy", "test", "ulp", "port", "1"], "nothing that an attempt has"),
         (["policy", "test", "ulp", "uid"], "uid wants a value"),
         (["policy", "test", "ulp", "uid", "0", "uid", "0"], "given twice"),
+        (["why"], "wants a target"),
+        (["why", "1", "2"], "one target"),
+        (["why", "a", "b", "c"], "one target"),
+        (["why", ":http"], "port number"),
+        (["why", ":65536"], "0 to 65535"),
+        (["why", "1:2"], "no end of a connection"),
+        (["why", "pid", "x"], "number of a process"),
+        (["why", "cookie", "0"], "cookie of a socket"),
+        (["why", "cookie", "-1"], None),
+        (["why", "/"], "name of a command"),
+        (["why", "--closed", "x"], "why does not take --closed"),
         (["observe"], "behind --, or --time"),
         (["observe", "--time", "1", "--", "true"], "not both"),
         (["observe", "--time", "0"], "0.1 to 86400"),
@@ -187,7 +198,7 @@ def test_help():
              run([], program=REAL).stdout.split("Commands\n")[1]
              .split("\n\n")[0].splitlines()]
     ok(words == ["stats", "show", "monitor", "attempts", "policy", "module",
-                 "probe", "doctor", "observe", "version", "help"],
+                 "probe", "why", "doctor", "observe", "version", "help"],
        "help lists the commands", words)
     for word in words:
         a = run(["help", word], program=REAL)
@@ -960,6 +971,67 @@ def test_question():
            "policy test of a dry run", r.stdout)
 
 
+def test_why():
+    """Its connections are of no process, so that only the kernel tells."""
+    r = run(["-j", "why", ":443"])
+    j = json.loads(r.stdout)
+    by = {c["cookie"]: c for c in j["connections"]}
+    ok(r.returncode == 0 and j["target"] == ":443" and j["module"] and
+       sorted(by) == list(range(1001, 1007)), "why: all at a port", r.stdout)
+    c = by[1001]
+    ok({"family", "local-addr", "remote-addr", "local-port", "remote-port",
+        "inode", "uid", "netns", "processes", "tx", "rx", "evidence"} < set(c)
+       and c["tx"]["verdict"] == "software" and "reason" not in c["tx"],
+       "why: names, and a verdict", c)
+    ok(by[1003]["tx"]["verdict"] == "device", "why: a device", by[1003])
+    c = by[1006]
+    ok(c["rx"]["verdict"] == "refused" and c["rx"]["reason"] == "refused" and
+       "EINVAL" in c["rx"]["text"] and
+       any("attempt 6" in e["from"] for e in c["evidence"]),
+       "why: refused", c)
+    ok(c["tx"]["verdict"] == "unknown" and c["tx"]["reason"] == "unknown" and
+       len(c["tx"]["remaining"]) >= 2 and
+       all(x["reason"] and x["text"] for x in c["tx"]["remaining"]),
+       "why: unknown, with what remains", c)
+    for like in ["many", "wide", "strange", "noisy", "busy", "container",
+                 "dry-attempts", "no-attempts", "incomplete-hooks", "inherited",
+                 "unprivileged"]:
+        r = run(["why", ":443"], like)
+        ok(r.returncode == 0 and r.stdout and
+           max(map(len, r.stdout.splitlines())) <= WIDTH and
+           not re.search(r"[\x00-\x09\x0b-\x1f\x7f-\xff]", r.stdout),
+           f"why: {like}", r.stdout[-1000:] + r.stderr)
+    r = run(["why", ":443"], "many")
+    ok(r.stdout.count("more like it") >= 1 and
+       len(r.stdout.splitlines()) < 200, "why: many are folded",
+       r.stdout[:1000])
+    ok(len(json.loads(run(["-j", "why", ":443"], "many").stdout)
+           ["connections"]) == 1000, "why: but not in JSON")
+    r = run(["why", "cookie", "1002"])
+    ok(r.returncode == 0 and "software" in r.stdout, "why: a cookie", r.stdout)
+    r = run(["-j", "why", ":50002"])
+    ok([c["cookie"] for c in json.loads(r.stdout)["connections"]] == [1002],
+       "why: the other end's port", r.stdout)
+    r = run(["-j", "why", ":443"], "absent")
+    j = json.loads(r.stdout)
+    ok(r.returncode == 0 and not j["module"] and
+       any("modprobe ktls" in m for m in j["missing"]) and
+       all(c[d]["verdict"] == "unknown" for c in j["connections"]
+           for d in ("tx", "rx")), "why: no module", r.stdout)
+    for args, like, says in [
+            ([":443"], "diag-gone", "no TCP connection now"),
+            ([":443"], "diag-missing", "tcp_diag"),
+            ([":443"], "diag-denied", "CAP_NET_ADMIN"),
+            (["4194305"], "", "nor an open TCP connection"),
+            (["no-such-command"], "", "no process is called"),
+            (["pid", "4194305"], "", "no process 4194305"),
+            ([str(os.getpid())], "", "has no TCP connection now")]:
+        r = run(["why"] + args, like)
+        ok(r.returncode == 1 and says in r.stderr and
+           len(r.stderr.splitlines()) == 1, f"why {args} {like}",
+           r.stdout + r.stderr)
+
+
 def test_completion():
     for words, offers in [
             (["st"], ["stats"]), (["po"], ["policy"]), ([""], None),
@@ -983,12 +1055,13 @@ def test_completion():
             (["--netns", ""], []), (["stats", "-c", ""], []),
             (["stats", "port", "1", "r"], ["rx"]),
             (["observe", "--t"], ["--time"]), (["observe", "--", "x"], []),
+            (["why", "co"], ["cookie"]), (["why", "pid", ""], []),
             (["help", "mod"], ["module"]), (["nonsense", ""], []),
             ([], [])]:
         r = run(["--complete"] + words, program=REAL)
         got = r.stdout.split()
         ok(r.returncode == 0 and not r.stderr and
-           (got == offers if offers is not None else len(got) == 11),
+           (got == offers if offers is not None else len(got) == 12),
            f"completion of {words}", r.stdout + r.stderr)
     script = os.path.join(os.path.dirname(sys.argv[0]),
                           "../ktlsctl/completion/ktlsctl")
@@ -1197,7 +1270,8 @@ def main():
     for test in (test_usage, test_help, test_kernel_errors, test_text,
                  test_width, test_watch, test_monitor, test_output,
                  test_attempts, test_observe, test_policy, test_policy_file, test_check,
-                 test_question, test_completion, test_names, test_manual):
+                 test_question, test_why, test_completion, test_names,
+                 test_manual):
         test()
     print(f"1..{count}")
     return 1 if failed else 0

@@ -873,6 +873,8 @@ static void diag_sockets(struct server *s, const struct nlmsghdr *to,
 		message_begin(&s->out, SOCK_DIAG_BY_FAMILY, NLM_F_MULTI,
 			      to->nlmsg_seq);
 		m.id.idiag_cookie[0] = 1000 + i;
+		/* No process of any host has such a high one open. */
+		m.idiag_inode = 4294000000u + i;
 		m.id.idiag_if = i == 1 ? 7 : 0;
 		m.id.idiag_sport = htons(443);
 		m.id.idiag_dport = htons(50000 + i);
