@@ -130,6 +130,7 @@ events {}
 http {
 	access_log off;
 	root $work/www;
+	send_timeout 3600;
 	ssl_certificate $work/cert.pem;
 	ssl_certificate_key $work/key.pem;
 	server {
@@ -203,7 +204,7 @@ sleep 2
 ask_openssl 9443
 why :9443
 check "s_server without -ktls" "both('never-asked', 'option-not-set')"
-check "its libssl was tried" "said('maps: .*libssl.* \(OpenSSL 3')"
+check "its libssl was tried" "said('maps: .*libssl.* .OpenSSL 3')"
 why openssl
 check "both ends by their command" "len(j['connections']) == 2"
 

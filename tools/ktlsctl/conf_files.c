@@ -176,6 +176,11 @@ const char *conf_newer(const struct conf_files *f, uint64_t ns)
 	return f->newest_ns > ns ? f->newest : NULL;
 }
 
+void conf_forget_newer(struct conf_files *f)
+{
+	f->newest_ns = 0;
+}
+
 bool conf_join(char out[PATH_MAX], const char *dir, const char *path)
 {
 	int n;

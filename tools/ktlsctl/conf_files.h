@@ -62,6 +62,8 @@ void conf_fail(struct conf_files *files, const char *format, ...);
 const char *conf_failure(const struct conf_files *files);
 /* A file or directory that was changed after this time of CLOCK_REALTIME. */
 const char *conf_newer(const struct conf_files *files, uint64_t ns);
+/* Of those that were read so far, it is not asked any more. */
+void conf_forget_newer(struct conf_files *files);
 
 /* Arguments and environment of the process. */
 

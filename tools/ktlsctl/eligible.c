@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * Whether the server of a connection takes what no kernel does: nobody but its
- * two ends knows what a connection negotiated in user space, but a server that
- * refuses all else cannot have negotiated it.
+ * What a server of this host says of its connections.  Nobody but the two ends
+ * knows what one of them negotiated in user space, or that it is TLS at all; but
+ * what a server refuses when it is asked, it cannot have negotiated.
  */
 #include <pthread.h>
 #include <sched.h>
@@ -12,7 +12,7 @@
 #include "negotiation.h"
 #include "why.h"
 
-#define TIMEOUT 5
+#define TIMEOUT 3
 
 /* What kernel TLS does not know, of each version. */
 static const struct suite ineligible[] = {
@@ -26,75 +26,139 @@ static const struct suite ineligible[] = {
 	{ KTLS_VERSION_TLS_1_3, 0, "TLS_AES_128_CCM_8_SHA256", "" },
 };
 
-struct asking {
+/* Answers by end, as many connections have the same. */
+struct server {
 	const struct space *space;
-	struct question question;
-	enum answer answer;
+	struct end end;
+	enum answer tls;
+	bool asked;
+	enum answer takes_ineligible;
 };
 
-static void *ask_server(void *arg)
+static struct server servers[32];
+static size_t servers_count;
+
+static void make_question_of(const struct end *end, struct question *q)
 {
-	struct asking *a = arg;
+	char text[ADDR_LEN], *host = text, *colon;
+
+	memset(q, 0, sizeof(*q));
+	format_addr(text, end->family, end->addr, end->port);
+	colon = strrchr(text, ':');
+	*colon = '\0';
+	if (*host == '[') {
+		host++;
+		colon[-1] = '\0';
+	}
+	snprintf(q->endpoint.host, sizeof(q->endpoint.host), "%s", host);
+	q->endpoint.port = end->port;
+	q->endpoint.is_address = true;
+	q->sni = "";
+	q->timeout = TIMEOUT;
+}
+
+static void ask_tls(struct server *s, const struct question *q)
+{
+	struct address address = { 0 };
+	struct negotiation n;
+
+	negotiate(q, NULL, true, &address, &n);
+	s->tls = n.done ? ANSWER_YES : ANSWER_UNKNOWN;
+	free_negotiation(&n);
+}
+
+static void ask_ineligible(struct server *s, const struct question *q)
+{
 	struct address address = { 0 };
 	struct negotiation n;
 	size_t i;
 
-	a->answer = ANSWER_UNKNOWN;
-	if (a->space->fd >= 0 && setns(a->space->fd, CLONE_NEWNET))
-		return NULL;
 	for (i = 0; i < ARRAY_SIZE(ineligible); i++) {
-		negotiate(&a->question, &ineligible[i], false, &address, &n);
-		if (n.done)
-			a->answer = ANSWER_YES;
-		if (!n.refused || n.done)
-			return NULL;
+		negotiate(q, &ineligible[i], false, &address, &n);
 		free_negotiation(&n);
+		if (n.done)
+			s->takes_ineligible = ANSWER_YES;
+		if (n.done || !n.refused)
+			return;
 	}
-	a->answer = ANSWER_NO;
+	s->takes_ineligible = ANSWER_NO;
+}
+
+static void *ask_server(void *arg)
+{
+	struct server *s = arg;
+	struct question q;
+
+	if (s->space->fd >= 0 && setns(s->space->fd, CLONE_NEWNET))
+		return NULL;
+	make_question_of(&s->end, &q);
+	if (!s->asked) {
+		s->asked = true;
+		ask_tls(s, &q);
+	} else {
+		ask_ineligible(s, &q);
+	}
 	return NULL;
 }
 
-/* Answers by end, as many connections have the same. */
-static struct {
-	const struct space *space;
-	char end[ADDR_LEN];
-	enum answer answer;
-} known[16];
-static size_t known_count;
+static struct server *find_server(const struct space *space, uint16_t family,
+				  const uint8_t *addr, uint16_t port)
+{
+	struct end end = { .family = family, .port = port };
+	pthread_t thread;
+	struct server *s;
+	size_t i;
+
+	memcpy(end.addr, addr, family == AF_INET6 ? 16 : 4);
+	for (i = 0; i < servers_count; i++)
+		if (servers[i].space == space &&
+		    !memcmp(&servers[i].end, &end, sizeof(end)))
+			return &servers[i];
+	if (servers_count == ARRAY_SIZE(servers))
+		return NULL;
+	s = &servers[servers_count++];
+	*s = (struct server){ .space = space, .end = end,
+			      .tls = ANSWER_UNKNOWN,
+			      .takes_ineligible = ANSWER_UNKNOWN };
+	/* By a thread, as it may have to enter another namespace. */
+	if (!pthread_create(&thread, NULL, ask_server, s))
+		pthread_join(thread, NULL);
+	return s;
+}
+
+/* Both ends are on this host: it may be asked without bothering others. */
+static bool is_remote_here(const struct connection *c)
+{
+	size_t len = c->family == AF_INET6 ? 16 : 4;
+
+	return !memcmp(c->local_addr, c->remote_addr, len) ||
+	       (c->family == AF_INET && c->remote_addr[0] == 127);
+}
+
+enum answer server_has_tls(const struct connection *c)
+{
+	struct server *s = find_server(c->space, c->family, c->local_addr,
+				       c->local_port);
+
+	if (s && s->tls == ANSWER_YES)
+		return ANSWER_YES;
+	if (is_remote_here(c))
+		s = find_server(c->space, c->family, c->remote_addr,
+				c->remote_port);
+	return s ? s->tls : ANSWER_UNKNOWN;
+}
 
 enum answer server_takes_ineligible(const struct connection *c)
 {
-	struct asking a = { .space = c->space };
+	struct server *s = find_server(c->space, c->family, c->local_addr,
+				       c->local_port);
 	pthread_t thread;
-	char end[ADDR_LEN];
-	size_t i;
 
-	format_addr(end, c->family, c->local_addr, c->local_port);
-	for (i = 0; i < known_count; i++)
-		if (known[i].space == c->space && !strcmp(known[i].end, end))
-			return known[i].answer;
-	snprintf(a.question.endpoint.host, sizeof(a.question.endpoint.host),
-		 "%s", format_addr(end, c->family, c->local_addr, 0));
-	/* "address:0", or "[address]:0" */
-	*strrchr(a.question.endpoint.host, ':') = '\0';
-	if (*a.question.endpoint.host == '[') {
-		i = strlen(a.question.endpoint.host);
-		memmove(a.question.endpoint.host, a.question.endpoint.host + 1,
-			i);
-		a.question.endpoint.host[i - 2] = '\0';
-	}
-	a.question.endpoint.port = c->local_port;
-	a.question.endpoint.is_address = true;
-	a.question.sni = "";
-	a.question.timeout = TIMEOUT;
-	if (pthread_create(&thread, NULL, ask_server, &a))
+	/* A client's server decides as well, but is no longer asked so much. */
+	if (!s || s->tls != ANSWER_YES)
 		return ANSWER_UNKNOWN;
-	pthread_join(thread, NULL);
-	if (known_count < ARRAY_SIZE(known)) {
-		known[known_count].space = c->space;
-		format_addr(known[known_count].end, c->family, c->local_addr,
-			    c->local_port);
-		known[known_count++].answer = a.answer;
-	}
-	return a.answer;
+	if (s->takes_ineligible == ANSWER_UNKNOWN &&
+	    !pthread_create(&thread, NULL, ask_server, s))
+		pthread_join(thread, NULL);
+	return s->takes_ineligible;
 }

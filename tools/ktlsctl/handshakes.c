@@ -209,7 +209,8 @@ static bool is_eligible(uint16_t version, const SSL_CIPHER *cipher)
 		return true;
 	case NID_aes_128_ccm:
 		/* The kernel's tags have 16 bytes. */
-		return !strstr(SSL_CIPHER_get_name(cipher), "CCM8");
+		return !strstr(SSL_CIPHER_get_name(cipher), "CCM8") &&
+		       !strstr(SSL_CIPHER_get_name(cipher), "CCM_8");
 	}
 	return false;
 }

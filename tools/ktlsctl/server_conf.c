@@ -282,6 +282,7 @@ void conf_read(const struct conf_kind *k, struct conf_result *r, int argc,
 	memset(c, 0, sizeof(*c));
 	c->asks = ANSWER_UNKNOWN;
 	k->read(r, argc, argv);
+	c->outgoing = r->outgoing;
 	if (*conf_failure(r->files)) {
 		say(c->text, sizeof(c->text),
 		    "the configuration of %s is not known in full: %s", k->name,
@@ -384,6 +385,28 @@ static unsigned int find_master(unsigned int pid, const struct stat *exe)
 	return pid;
 }
 
+/*
+ * OpenSSL reads its configuration once, when the program starts: what makes a
+ * server read its own again does not reach it.
+ */
+static void read_cnf(struct conf_files *files, unsigned int master,
+		     const struct mapped *libssl, struct openssl_cnf *cnf)
+{
+	unsigned int parent;
+	const char *newer;
+	uint64_t ticks;
+
+	if (read_process_cnf(files, libssl, cnf) &&
+	    read_stat(master, &parent, &ticks)) {
+		newer = conf_newer(files, start_time(ticks));
+		if (newer)
+			snprintf(cnf->failure, sizeof(cnf->failure),
+				 "%.80s was changed since the process started",
+				 newer);
+	}
+	conf_forget_newer(files);
+}
+
 bool read_server_conf(const struct process *process, uint16_t family,
 		      const uint8_t *local_addr, uint16_t local_port,
 		      struct server_conf *conf)
@@ -394,7 +417,7 @@ bool read_server_conf(const struct process *process, uint16_t family,
 	struct conf_result *result;
 	struct openssl_cnf cnf;
 	uint64_t ticks = 0;
-	bool has_exe, has_cnf;
+	bool has_exe;
 	struct stat exe;
 	int argc;
 
@@ -431,14 +454,14 @@ bool read_server_conf(const struct process *process, uint16_t family,
 	}
 	set_end(&result->end, family, local_addr, local_port);
 	argc = conf_args(result->files, &argv);
-	has_cnf = kind->has_cnf &&
-		  read_process_cnf(result->files, &process->libssl, &cnf);
+	if (kind->has_cnf)
+		read_cnf(result->files, master, &process->libssl, &cnf);
 	if (!read_stat(process->pid, &parent, &ticks))
 		conf_fail(result->files, "the process is gone");
 	/* Another library, or one that is linked in. */
 	if (!kind->own_io && !process->maps_hidden && !*process->libssl.path)
 		conf_fail(result->files, "it has no libssl.so mapped");
-	conf_read(kind, result, argc, argv, has_cnf ? &cnf : NULL,
+	conf_read(kind, result, argc, argv, kind->has_cnf ? &cnf : NULL,
 		  start_time(ticks), conf);
 	conf_close(result->files);
 	free(result);

@@ -16,6 +16,8 @@ struct server_conf {
 	 * is sent: "record-padding" or "small-fragments".
 	 */
 	const char *tx_reason;
+	/* The server may have made it, so that it need not be TLS. */
+	bool outgoing;
 	char text[WHY_LEN];	/* one sentence: what was found */
 	char from[512];		/* file:line, or what was read */
 	char next[WHY_LEN];	/* one step to take, or "" */

@@ -140,15 +140,15 @@ static enum status judge_all(struct spaces *spaces, struct holders *holders,
 			return status;
 		for (j = 0; j < s->count; j++) {
 			struct connection *c = &s->list[j];
-			bool settled[DIRECTIONS], proven[DIRECTIONS];
+			bool proven[DIRECTIONS];
 
 			if (!attach_holders(holders, c))
 				return error(STATUS_FAILED, "out of memory");
 			/* What one came to tells of the other. */
 			for (d = 0; d < DIRECTIONS; d++)
-				settled[d] = judge_kernel(c, d, &proven[d]);
+				c->settled[d] = judge_kernel(c, d, &proven[d]);
 			for (d = 0; d < DIRECTIONS; d++)
-				if (!settled[d])
+				if (!c->settled[d])
 					judge_program(c, d, proven[d]);
 		}
 	}

@@ -59,6 +59,7 @@ struct connection {
 	uint16_t version;
 	uint16_t cipher;
 	bool silent;		/* nothing came, or nothing went: no handshake */
+	bool settled[DIRECTIONS];	/* by what the kernel says */
 
 	struct holder **holders;	/* as many as there are */
 	size_t holders_count;
@@ -215,6 +216,12 @@ const struct capability *kernel_trials(void);
 
 /* eligible.c */
 
+/*
+ * Is the connection one of TLS?  ANSWER_YES if a server at this end of it, or at
+ * the other if that is on this host, shakes hands when it is asked; never
+ * ANSWER_NO.
+ */
+enum answer server_has_tls(const struct connection *c);
 /*
  * Does the server at this end of the connection take versions or ciphers that
  * kernel TLS does not know?  It is asked for them.

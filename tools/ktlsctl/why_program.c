@@ -75,16 +75,13 @@ static void may_be_pending(const struct question_why *q)
 		      "the handshake is not done yet, or failed");
 }
 
-static void may_be_mptcp(const struct question_why *q)
-{
-	add_remaining(q->f, "mptcp",
-		      "it asked, and a socket of MPTCP takes no TLS in the kernel");
-}
+static void may_be_refused(const struct question_why *q);
+static void never_if_tls(const struct question_why *q, const char *reason,
+			 const char *text, const char *next);
 
 static void may_be(const struct question_why *q)
 {
-	if (q->c->ulp == ULP_MPTCP)
-		may_be_mptcp(q);
+	may_be_refused(q);
 	may_be_option(q);
 	may_be_own_io(q);
 	may_be_ineligible(q);
@@ -168,8 +165,9 @@ static void judge_linked_in(const struct question_why *q, const char *from)
 	    program_has(q->h, TRAIT_OPENSSL) == ANSWER_NO) {
 		add_evidence(q->c, from, "no TLS library, but BoringSSL in %s",
 			     q->h->exe);
-		never(q, "library-without-ktls",
-		      "BoringSSL, which is linked in, does not know kernel TLS");
+		never_if_tls(q, "library-without-ktls",
+			     "BoringSSL, which is linked in, does not know kernel TLS",
+			     "to have it on kernel TLS, let a proxy as nginx do the TLS");
 		return;
 	}
 	add_evidence(q->c, from,
@@ -285,52 +283,93 @@ static bool has_net_admin(const struct holder *h)
 	return h->capabilities & 1u << CAP_NET_ADMIN;
 }
 
-/* Without ktls.ko: can it be that the kernel had no TLS? */
-static bool judge_module(const struct question_why *q)
+/* Why the kernel has no TLS for this process now; %NULL if it has, or may. */
+static const char *find_obstacle(const struct question_why *q, char path[512])
 {
 	const struct kernel_trial *t = &kernel_trials()[0].kernel[0];
-	enum forbidden forbidden;
-	char path[512], unused[512], from[64];
+	char unused[512];
 	struct utsname uts;
 
+	*path = '\0';
 	/* What was attached stays, and keeps tls.ko. */
-	if (q->c->ulp != ULP_NONE || t->step != STEP_ULP || t->error != ENOENT ||
-	    uname(&uts))
-		return false;
-	add_evidence(q->c, "tried on a socket of its own",
-		     "TCP_ULP: ENOENT: the kernel has no TLS now");
-	forbidden = find_forbidden(path, sizeof(path));
+	if (q->c->space->has_module || q->c->ulp == ULP_TLS ||
+	    q->c->ulp == ULP_MPTCP || t->step != STEP_ULP ||
+	    t->error != ENOENT || uname(&uts))
+		return NULL;
 	if (!find_tls_module(uts.release, "modules.dep", unused,
-			     sizeof(unused))) {
-		conclude(q->f, VERDICT_REFUSED, "tls-module-absent",
-			 "it asks for kernel TLS, and there is no tls.ko for this kernel");
-		advise(q->f, "install the modules of this kernel, or boot one that has CONFIG_TLS; after an upgrade of the kernel: reboot");
-		return true;
-	}
-	if (forbidden != FORBIDDEN_NOT) {
-		add_evidence(q->c, path, "%s",
-			     forbidden == FORBIDDEN_INSTALL ?
-			     "install tls ...: that is run instead" :
-			     "blacklist tls");
-		conclude(q->f, VERDICT_REFUSED, "tls-module-forbidden",
-			 "it asks for kernel TLS, but tls.ko is not loaded, and must not be");
-		advise(q->f, "somebody did not want it; to have it all the same, remove that line, and type: modprobe tls; then connect anew");
-		return true;
-	}
+			     sizeof(unused)))
+		return "tls-module-absent";
+	if (find_forbidden(path, 512) != FORBIDDEN_NOT)
+		return "tls-module-forbidden";
 	/* For one that has it, the kernel would have loaded it. */
-	if (!q->h->known || has_net_admin(q->h))
-		return false;
-	add_evidence(q->c, from_file(from, q, "status"),
-		     "CapEff is without CAP_NET_ADMIN");
-	conclude(q->f, VERDICT_REFUSED, "tls-module-not-loaded",
-		 "it asks for kernel TLS, but tls.ko is not loaded, and the process has not the privilege to have it loaded");
-	advise(q->f, "type: modprobe tls, and for every boot: echo tls >/etc/modules-load.d/tls.conf; then connect anew");
-	return true;
+	return !q->h || !q->h->known || has_net_admin(q->h) ?
+	       NULL : "tls-module-not-loaded";
 }
 
-static void judge_asking(const struct question_why *q)
+/* What the kernel may have said, where ktls.ko does not know. */
+static void may_be_refused(const struct question_why *q)
+{
+	const char *reason;
+	char path[512];
+
+	if (q->c->ulp == ULP_MPTCP) {
+		add_remaining(q->f, "mptcp",
+			      "it asked, and a socket of MPTCP takes no TLS in the kernel");
+		return;
+	}
+	if (q->proven)
+		return;
+	reason = find_obstacle(q, path);
+	if (reason)
+		add_remaining(q->f, reason,
+			      "it asked, and the kernel had no TLS: tls.ko is not loaded");
+	add_remaining(q->f, "refused",
+		      q->c->space->has_module ?
+		      "it asked, and the kernel refused it, before ktls.ko looked" :
+		      "it asked, and the kernel refused it");
+}
+
+/* It asked, and the kernel had no TLS. */
+static void judge_obstacle(const struct question_why *q, const char *reason,
+			   const char *path)
+{
+	char from[64];
+
+	if (!strcmp(reason, "tls-module-absent")) {
+		conclude(q->f, VERDICT_REFUSED, reason,
+			 "it asks for kernel TLS, and there is no tls.ko for this kernel");
+		advise(q->f, "install the modules of this kernel, or boot one that has CONFIG_TLS; after an upgrade of the kernel: reboot");
+	} else if (!strcmp(reason, "tls-module-forbidden")) {
+		add_evidence(q->c, path, "tls.ko is not to be loaded");
+		conclude(q->f, VERDICT_REFUSED, reason,
+			 "it asks for kernel TLS, but tls.ko is not loaded, and is forbidden");
+		advise(q->f, "somebody did not want it; to have it all the same, remove that line, and type: modprobe tls; then connect anew");
+	} else {
+		add_evidence(q->c, from_file(from, q, "status"),
+			     "CapEff is without CAP_NET_ADMIN");
+		conclude(q->f, VERDICT_REFUSED, reason,
+			 "it asks for kernel TLS, but tls.ko is not loaded, and the process has not the privilege to have it loaded");
+		advise(q->f, "type: modprobe tls, and for every boot: echo tls >/etc/modules-load.d/tls.conf; then connect anew");
+	}
+}
+
+static void pads_or_splits(const struct question_why *q,
+			   const struct server_conf *conf)
+{
+	add_evidence(q->c, conf->from, "%s", conf->text);
+	never(q, conf->tx_reason,
+	      !strcmp(conf->tx_reason, "record-padding") ?
+	      "it pads the records that it sends, and then libssl does not ask for sending" :
+	      "it sends fragments smaller than a record holds, and then libssl does not ask for sending");
+	advise(q->f, "take that setting out of its configuration");
+}
+
+static void judge_asking(const struct question_why *q,
+			 const struct server_conf *conf)
 {
 	enum answer ineligible;
+	const char *reason;
+	char path[512];
 
 	if (q->c->ulp == ULP_MPTCP) {
 		conclude(q->f, VERDICT_REFUSED, "mptcp",
@@ -338,42 +377,43 @@ static void judge_asking(const struct question_why *q)
 		advise(q->f, "have both ends use plain TCP, as nginx without \"multipath\", or a program without mptcpize");
 		return;
 	}
+	if (conf->tx_reason && q->direction == KTLS_DIRECTION_TX) {
+		pads_or_splits(q, conf);
+		return;
+	}
+	if (q->c->silent) {
+		conclude(q->f, q->proven ? VERDICT_NEVER_ASKED : VERDICT_UNKNOWN,
+			 "handshake-pending",
+			 "the handshake is not done: not both ends have spoken yet");
+		return;
+	}
 	ineligible = server_takes_ineligible(q->c);
 	if (ineligible == ANSWER_NO)
 		add_evidence(q->c, "asked the server",
 			     "it refuses all versions and ciphers that kernel TLS does not know");
-	if (!q->proven && !q->c->space->has_module && !q->c->silent &&
-	    judge_module(q)) {
-		if (ineligible == ANSWER_NO)
-			return;
-		/* It cannot be on it, whether it came to asking or not. */
-		q->f->verdict = VERDICT_UNKNOWN;
-		add_remaining(q->f, q->f->reason,
-			      "it asked, and the kernel had no TLS");
-		may_be_ineligible(q);
-		return;
-	}
-	if (q->c->silent) {
-		not_known(q, "the handshake is not done yet: both ends have to speak first");
-		q->f->reason = "handshake-pending";
+	reason = q->proven ? NULL : find_obstacle(q, path);
+	if (reason)
+		add_evidence(q->c, "tried on a socket of its own",
+			     "TCP_ULP: ENOENT: the kernel has no TLS now");
+	if (reason && ineligible == ANSWER_NO && !conf->tx_reason) {
+		judge_obstacle(q, reason, path);
 		return;
 	}
 	not_known(q, q->proven ? "it is set to ask for kernel TLS, and did not ask" :
 		  "it is set to ask for kernel TLS, and is not on it");
+	may_be_refused(q);
 	if (ineligible != ANSWER_NO)
 		may_be_ineligible(q);
+	if (conf->tx_reason)
+		add_remaining(q->f, conf->tx_reason,
+			      "with that setting, libssl before 3.2 does not ask for receiving, either");
 	may_be_pending(q);
 	may_be_no_tls(q);
-	if (q->proven)
-		return;
-	add_remaining(q->f, "refused",
-		      q->c->space->has_module ?
-		      "the kernel refused it before ktls.ko looked" :
-		      "the kernel refused it; for which reason, ktls.ko could tell");
-	if (q->c->space->has_module)
-		advise(q->f, "connect anew, and ask again");
-	else
-		advise(q->f, "type: modprobe ktls; then connect anew, and ask again");
+	if (!q->proven)
+		advise(q->f, q->c->space->has_module ?
+		       "connect anew, and ask again" : reason ?
+		       "type: modprobe tls; then connect anew" :
+		       "type: modprobe ktls; then connect anew, and ask again");
 }
 
 /* Only one direction is on kernel TLS */
@@ -408,12 +448,13 @@ static void judge_other_way(const struct question_why *q,
 		return;
 	}
 	if (conf && conf->tx_reason && q->direction == KTLS_DIRECTION_TX) {
-		add_evidence(q->c, conf->from, "%s", conf->text);
-		never(q, conf->tx_reason,
-		      !strcmp(conf->tx_reason, "record-padding") ?
-		      "it pads the records that it sends, and then libssl does not ask for sending" :
-		      "it sends fragments smaller than a record holds, and then libssl does not ask for sending");
-		advise(q->f, "take that setting out of its configuration");
+		pads_or_splits(q, conf);
+		return;
+	}
+	if (q->proven && !q->p->libraries_count) {
+		never(q, "no-key",
+		      "the program gave the kernel no key to %s, and no TLS library does that for it",
+		      purpose(q->direction));
 		return;
 	}
 	not_known(q, q->proven ?
@@ -440,6 +481,40 @@ static void judge_other_way(const struct question_why *q,
 
 /* Neither is */
 
+/* A URL on the command line says so, or a server that is asked. */
+static bool is_tls(const struct question_why *q)
+{
+	bool found = false;
+	size_t i;
+
+	for (i = 1; q->p->argv && q->p->argv[i]; i++) {
+		if (strstr(q->p->argv[i], "http://") ||
+		    strstr(q->p->argv[i], "ftp://"))
+			return false;
+		found |= !!strstr(q->p->argv[i], "https://");
+	}
+	return found || server_has_tls(q->c) == ANSWER_YES;
+}
+
+/*
+ * A reason that only holds for TLS: for a connection without it, it would be
+ * another.
+ */
+static void never_if_tls(const struct question_why *q, const char *reason,
+			 const char *text, const char *next)
+{
+	if (is_tls(q)) {
+		never(q, reason, "%s", text);
+		if (*next)
+			advise(q->f, "%s", next);
+		return;
+	}
+	not_known(q, q->proven ? "the program did not ask for it" :
+		  "whether the program asked for it is not known");
+	add_remaining(q->f, reason, "%s", text);
+	may_be_no_tls(q);
+}
+
 /* What the libraries say; true if that settles it. */
 static bool judge_libraries(const struct question_why *q,
 			    const struct tls_library **candidate, size_t *able)
@@ -463,38 +538,29 @@ static bool judge_libraries(const struct question_why *q,
 	}
 	if (*able)
 		return false;
-	never(q, "library-without-ktls", "%s", first);
-	advise(q->f, "run the program with a TLS library that can, as OpenSSL 3 of Debian; or let a proxy as nginx do the TLS");
+	never_if_tls(q, "library-without-ktls", first,
+		     "run the program with a TLS library that can, as OpenSSL 3 of Debian; or let a proxy as nginx do the TLS");
 	return true;
 }
 
+/* @alone: it has no other TLS library. */
 static void judge_openssl(const struct question_why *q,
-			  const struct server_conf *conf)
+			  const struct server_conf *conf, bool alone)
 {
 	char path[256], from[64];
 	enum answer cnf;
 
-	if (conf) {
-		add_evidence(q->c, *conf->from ? conf->from : "configuration",
-			     "%s", conf->text);
-		if (conf->asks == ANSWER_NO) {
-			never(q, conf->reason, "%s", conf->text);
-			if (*conf->next)
-				advise(q->f, "%s", conf->next);
-			return;
-		}
-		if (conf->asks == ANSWER_YES) {
-			judge_asking(q);
-			return;
-		}
+	if (conf && conf->asks == ANSWER_YES) {
+		judge_asking(q, conf);
+		return;
 	}
 	from_file(from, q, "maps");
-	if (program_has(q->h, TRAIT_SOCKET_BIO) == ANSWER_NO) {
+	if (alone && program_has(q->h, TRAIT_SOCKET_BIO) == ANSWER_NO) {
 		add_evidence(q->c, from,
 			     "no file but libssl names a function that gives OpenSSL a socket (SSL_set_fd, BIO_s_socket ...)");
-		never(q, "program-own-io",
-		      "the program does not let OpenSSL have the socket, so that OpenSSL cannot ask for it");
-		advise(q->f, "no setting changes that; to have it on kernel TLS, let a proxy as nginx do the TLS");
+		never_if_tls(q, "program-own-io",
+			     "the program does not let OpenSSL have the socket, so that OpenSSL cannot ask for it",
+			     "no setting changes that; to have it on kernel TLS, let a proxy as nginx do the TLS");
 		return;
 	}
 	cnf = cnf_asks(q, path);
@@ -503,7 +569,7 @@ static void judge_openssl(const struct question_why *q,
 			     cnf == ANSWER_YES ?
 			     "Options = KTLS is set for all programs that read it" :
 			     "Options = KTLS is not set");
-	if (!conf && cnf == ANSWER_NO &&
+	if (!conf && alone && cnf == ANSWER_NO && is_tls(q) &&
 	    program_has(q->h, TRAIT_OPTIONS) == ANSWER_NO) {
 		add_evidence(q->c, from,
 			     "no file but libssl names a function that sets options of OpenSSL");
@@ -514,14 +580,17 @@ static void judge_openssl(const struct question_why *q,
 		return;
 	}
 	if (q->c->silent) {
-		not_known(q, "the handshake is not done yet: both ends have to speak first");
-		q->f->reason = "handshake-pending";
+		conclude(q->f, q->proven ? VERDICT_NEVER_ASKED : VERDICT_UNKNOWN,
+			 "handshake-pending",
+			 "the handshake is not done: not both ends have spoken yet");
 		return;
 	}
 	not_known(q, q->proven ? "the program did not ask for it" :
 		  "whether the program asked for it is not known");
-	if (q->c->ulp == ULP_MPTCP)
-		may_be_mptcp(q);
+	may_be_refused(q);
+	if (!alone)
+		add_remaining(q->f, "library-without-ktls",
+			      "it is done by another library of the process, which does not know kernel TLS");
 	if (conf || cnf != ANSWER_YES)
 		may_be_option(q);
 	if (!conf)
@@ -531,23 +600,16 @@ static void judge_openssl(const struct question_why *q,
 	may_be_no_tls(q);
 	if (conf && *conf->next)
 		advise(q->f, "%s", conf->next);
-	if (q->c->ulp == ULP_MPTCP)
+	else if (q->c->ulp == ULP_MPTCP)
 		advise(q->f, "to have it on kernel TLS, both ends have to use plain TCP first");
-	if (q->proven || q->c->ulp == ULP_MPTCP)
-		return;
-	add_remaining(q->f, "refused",
-		      q->c->space->has_module ?
-		      "it asked, and the kernel refused it, before ktls.ko looked" :
-		      "it asked, and the kernel refused it");
-	if (!q->f->next && !q->c->space->has_module)
-		advise(q->f, "type: modprobe ktls; then connect anew, and ask again");
-	else if (!q->f->next)
-		advise(q->f, "connect anew, and ask again");
+	else if (!q->proven)
+		advise(q->f, q->c->space->has_module ?
+		       "connect anew, and ask again" :
+		       "type: modprobe ktls; then connect anew, and ask again");
 }
 
 static void judge_holder(const struct question_why *q)
 {
-	enum verdict other = q->c->finding[!q->direction].verdict;
 	const struct server_conf *conf = find_conf(q);
 	const struct tls_library *candidate = NULL;
 	const struct fact *fact;
@@ -559,18 +621,37 @@ static void judge_holder(const struct question_why *q)
 		may_be(q);
 		return;
 	}
-	if (other == VERDICT_SOFTWARE || other == VERDICT_DEVICE ||
-	    other == VERDICT_REFUSED) {
+	if (q->c->settled[!q->direction]) {
 		judge_other_way(q, conf);
 		if (q->p->libraries_count == 1)
 			cite_library(q, &q->p->libraries[0]);
 		return;
 	}
+	if (q->proven && q->c->ulp == ULP_TLS && !q->p->libraries_count) {
+		never(q, "no-key",
+		      "TLS is attached to the socket, but the program gave the kernel no key");
+		return;
+	}
+	if (conf)
+		add_evidence(q->c, *conf->from ? conf->from : "configuration",
+			     "%s", conf->text);
+	if (conf && conf->asks == ANSWER_NO) {
+		if (q->p->libraries_count)
+			judge_libraries(q, &candidate, &able);
+		if (conf->outgoing && strcmp(conf->reason, "not-tls")) {
+			never_if_tls(q, conf->reason, conf->text, conf->next);
+			return;
+		}
+		never(q, conf->reason, "%s", conf->text);
+		if (*conf->next)
+			advise(q->f, "%s", conf->next);
+		return;
+	}
 	fact = find_fact(q->h);
 	if (fact) {
 		add_evidence(q->c, from_file(from, q, "exe"), "%s", q->h->exe);
-		never(q, fact->reason, "%s", fact->text);
-		advise(q->f, "no setting changes that; to have it on kernel TLS, let another program do the TLS, as nginx");
+		never_if_tls(q, fact->reason, fact->text,
+			     "no setting changes that; to have it on kernel TLS, let another program do the TLS, as nginx");
 		return;
 	}
 	if (!q->p->libraries_count || q->p->runtime == RUNTIME_JAVA) {
@@ -580,7 +661,7 @@ static void judge_holder(const struct question_why *q)
 	if (judge_libraries(q, &candidate, &able))
 		return;
 	if (able == 1 && candidate->kind == LIBRARY_OPENSSL) {
-		judge_openssl(q, conf);
+		judge_openssl(q, conf, q->p->libraries_count == 1);
 		return;
 	}
 	not_known(q, "which of its TLS libraries has the connection, and whether it asks, is not known");

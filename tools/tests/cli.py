@@ -682,7 +682,7 @@ def test_observe():
     if r.returncode == 0:
         j = json.loads(r.stderr)
         ok([(s["new"], s["command"]) for s in j["namespaces"]] ==
-           [(True, True)] and "another network namespace" in j["text"],
+           [(True, True)] and j["conclusion"] == "elsewhere",
            "observe: a command in a namespace of its own", j)
     else:
         ok(True, "observe: a namespace of its own # SKIP not allowed here")

@@ -10,6 +10,7 @@
 
 #include "../ktlsctl/endpoint.h"
 #include "../ktlsctl/host.h"
+#include "../ktlsctl/observe.h"
 #include "internal.h"
 #include "message.h"
 #include "tap.h"
@@ -683,6 +684,132 @@ static void test_maps(void)
 	   m.inode == 99 && m.deleted, "one that was replaced");
 }
 
+/* A packet with a ServerHello. */
+static size_t build_hello(uint8_t *packet, bool ipv6, uint16_t version,
+			  uint16_t cipher, uint8_t random)
+{
+	uint8_t *p = packet, *tcp, *record, *extensions;
+	const uint16_t legacy = version < 0x303 ? version : 0x303;
+
+	memset(p, 0, 512);
+	p[0] = ipv6 ? 0x60 : 0x46;
+	p[ipv6 ? 6 : 9] = 6;
+	tcp = p + (ipv6 ? 40 : 24);
+	tcp[12] = 8 << 4;
+	record = p = tcp + 32;
+	*p++ = 22;
+	*p++ = 3;
+	*p++ = 3;
+	p += 2;
+	*p++ = 2;
+	p += 3;
+	*p++ = legacy >> 8;
+	*p++ = legacy & 0xff;
+	memset(p, random, 32);
+	p += 32;
+	*p++ = 32;
+	memset(p, 0x55, 32);
+	p += 32;
+	*p++ = cipher >> 8;
+	*p++ = cipher & 0xff;
+	*p++ = 0;
+	extensions = p;
+	p += 2;
+	/* key_share, of nothing */
+	*p++ = 0;
+	*p++ = 51;
+	*p++ = 0;
+	*p++ = 1;
+	*p++ = 9;
+	if (version == 0x304) {
+		*p++ = 0;
+		*p++ = 43;
+		*p++ = 0;
+		*p++ = 2;
+		*p++ = 3;
+		*p++ = 4;
+	}
+	extensions[1] = p - extensions - 2;
+	record[3] = (p - record - 5) >> 8;
+	record[4] = (p - record - 5) & 0xff;
+	record[8] = p - record - 9;
+	if (!ipv6)
+		packet[3] = p - packet;
+	return p - packet;
+}
+
+static struct negotiated hello(bool ipv6, uint16_t version, uint16_t cipher)
+{
+	struct handshakes h = { .fd = -1 };
+	struct negotiated n = { 0 };
+	uint8_t packet[512];
+	size_t len;
+
+	len = build_hello(packet, ipv6, version, cipher, 7);
+	read_server_hello(&h, packet, len);
+	/* It comes by another device as well. */
+	read_server_hello(&h, packet, len);
+	if (h.count == 1)
+		n = h.list[0];
+	free(h.list);
+	return n;
+}
+
+static void test_handshakes(void)
+{
+	struct handshakes h = { .fd = -1 };
+	uint8_t packet[512], *copy;
+	struct negotiated n;
+	size_t len, i;
+
+	n = hello(false, 0x304, 0x1301);
+	ok(n.version == 0x304 && n.cipher == 0x1301 && n.handshakes == 1 &&
+	   n.eligible && !strcmp(n.name, "TLS_AES_128_GCM_SHA256"),
+	   "a handshake of TLS 1.3");
+	n = hello(true, 0x303, 0xc02b);
+	ok(n.version == 0x303 && n.handshakes == 1 && n.eligible,
+	   "one of TLS 1.2 over IPv6");
+	n = hello(true, 0x303, 0xc023);
+	ok(n.handshakes == 1 && !n.eligible, "one with CBC is not eligible");
+	n = hello(false, 0x304, 0x1305);
+	ok(n.handshakes == 1 && !n.eligible, "nor one with a short tag");
+	n = hello(false, 0x302, 0xc013);
+	ok(n.version == 0x302 && !n.eligible, "nor one of TLS 1.1");
+	n = hello(false, 0x304, 0xfafa);
+	ok(n.handshakes == 1 && !n.eligible && !n.name[0],
+	   "nor one of a cipher that nobody knows");
+
+	/* Whatever is cut off, copied so that the sanitizer sees more. */
+	len = build_hello(packet, false, 0x304, 0x1301, 9);
+	for (i = 0; i < len; i++) {
+		copy = malloc(i ?: 1);
+		memcpy(copy, packet, i);
+		read_server_hello(&h, copy, i);
+		free(copy);
+	}
+	ok(h.count <= 1, "truncated packets");
+	srandom(1);
+	for (i = 0; i < 200000; i++) {
+		size_t times = 1 + random() % 4;
+
+		len = build_hello(packet, random() % 2, 0x304, 0x1301, i);
+		while (times--)
+			packet[random() % len] = random();
+		copy = malloc(len);
+		memcpy(copy, packet, len);
+		read_server_hello(&h, copy, len);
+		free(copy);
+	}
+	ok(h.count, "damaged packets");
+	free(h.list);
+	h = (struct handshakes){ .fd = -1 };
+	len = build_hello(packet, true, 0x304, 0x1301, 9);
+	memcpy(packet + 40 + 32 + 11, (uint8_t[]){
+		0xcf, 0x21, 0xad, 0x74, 0xe5, 0x9a, 0x61, 0x11 }, 8);
+	read_server_hello(&h, packet, len);
+	ok(!h.count, "a request for another ClientHello is no handshake");
+}
+
 int main(void)
 {
 	tap_begin();
@@ -700,5 +827,6 @@ int main(void)
 	test_module_files();
 	test_counters();
 	test_maps();
+	test_handshakes();
 	return tap_end();
 }
