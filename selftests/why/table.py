@@ -178,7 +178,7 @@ def nginx_on(rx13):
     rows += [
         Row("nginx.on.silent", never("handshake-pending"),
             never("handshake-pending"), "the client has said nothing yet",
-            "padding", connect={"version": "silent"}),
+            "12-aes128-gcm", connect={"version": "silent"}),
         Row("nginx.on.policy-tx", refused("policy"), SOFTWARE,
             "a rule denies tx to this port", "tx"),
         Row("nginx.on.policy-rx", SOFTWARE, refused("policy"),
