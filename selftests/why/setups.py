@@ -75,6 +75,7 @@ class End:
             row.after(program, client if program.ports else None)
         # It has none before it is accepted.
         self.inode = benches.wait_for("socket", self.find_inode)
+        self.pids = program.holders(self.inode)
         self.trace = program.trace(self.local, self.remote, self.inode)
 
     def find_inode(self):
@@ -90,15 +91,15 @@ class End:
 
     def target(self):
         """As a user would name it."""
-        pids = self.program.holders(self.inode)
+        pid = str(self.pids[-1])
         if self.row.target == "pid":
-            return ["pid", str(pids[-1])]
+            return ["pid", pid]
         if self.row.target == "port":
             return [f":{self.local}"]
         if self.row.target == "address":
             return [f"127.0.0.1:{self.local}"]
         if self.row.target == "command":
-            with open(f"/proc/{pids[-1]}/comm", encoding="ascii") as comm:
+            with open(f"/proc/{pid}/comm", encoding="ascii") as comm:
                 return [comm.read().strip()]
         assert self.row.target == "cookie"
         line = subprocess.run(
@@ -183,6 +184,9 @@ class Report:
     def judged(self, row, end, connection):
         """A set-up's connection, compared."""
         wrong, reasons = compare(row, end.trace, connection)
+        told = {process["pid"] for process in connection["processes"]}
+        if told != set(end.pids):
+            wrong.append(f"held by {end.pids}, but told of {sorted(told)}")
         with self.lock:
             self.samples.append((row, end.trace, connection))
             for direction, what in reasons.items():
