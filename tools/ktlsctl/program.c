@@ -31,8 +31,8 @@ static const struct {
 };
 
 /*
- * Each was seen with strace on a Debian host whose openssl.cnf said Options =
- * KTLS: no TCP_ULP, with openssl s_client next to it asking for it.
+ * selftests/why runs each on Debian with Options = KTLS in openssl.cnf, and
+ * strace sees no TCP_ULP.  Elsewhere, nodejs is called node, and apache2 httpd.
  */
 static const struct fact facts[] = {
 	{ "node", NULL, "program-own-io",
