@@ -222,7 +222,7 @@ kill %%
 # Somewhere else
 ip netns add $other
 ip -n $other link set lo up
-within=(ip netns exec $other)
+within=(ip netns exec "$other")
 start_nginx there "${within[@]}"
 fetch https://127.0.0.1:8443/large
 within=()
@@ -232,21 +232,21 @@ check "a connection in another network namespace is found" "
 out=$(COLUMNS=100 ktlsctl why :8443)
 grep -q "another network namespace" <<<"$out"
 tap $? "and it is said that it is another"
-[ "$(awk 'length > 100' <<<"$out" | wc -l)" = 0 ]
+! grep -q '.\{101\}' <<<"$out"
 tap $? "no line is longer than the terminal"
 out=$(ktlsctl -j why --netns $other :8443)
 check "or asked for" "c['tx']['verdict'] == 'software'"
 kill %%
 
 # Many, folded
-for _ in {1..20}; do
+for _ in {1..6}; do
 	fetch https://127.0.0.1:8444/large
 done
 out=$(ktlsctl why :8444)
-[ "$(grep -c never-asked <<<"$out")" = 1 ] && grep -q '19 more' <<<"$out"
+[ "$(grep -c never-asked <<<"$out")" = 1 ] && grep -q '5 more' <<<"$out"
 tap $? "many of a kind are one block"
 why :8444
-check "but all are in JSON" "len(j['connections']) == 20"
+check "but all are in JSON" "len(j['connections']) == 6"
 
 # Without the module
 rmmod ktls

@@ -27,7 +27,7 @@ static const struct kind {
 	  "as distributions build it, it does not let OpenSSL have the socket, and so never asks",
 	  NULL },
 	{ "lighttpd", NULL,
-	  "it does so by default, unless ssl.openssl.ssl-conf-cmd has \"-KTLS\"" },
+	  "it does so by itself if tls.ko can be had when it starts, unless ssl.openssl.ssl-conf-cmd has \"-KTLS\"" },
 	{ "caddy", "the TLS of Go does not know kernel TLS", NULL },
 	{ "traefik", "the TLS of Go does not know kernel TLS", NULL },
 	{ "envoy", "BoringSSL does not know kernel TLS", NULL },

@@ -342,6 +342,26 @@ static void add_scope(struct lighttpd *l, const struct scope *s)
 			 s->line);
 }
 
+/* Newer ones ask only if the kernel has TLS, by a file that is named there. */
+static bool asks_always(struct conf_files *files)
+{
+	static const char *const modules[] = {
+		"/usr/lib/lighttpd/mod_openssl.so",
+		"/usr/lib64/lighttpd/mod_openssl.so",
+		"/usr/local/lib/lighttpd/mod_openssl.so",
+	};
+	char yes[2];
+	size_t i;
+
+	for (i = 0; i < ARRAY_SIZE(modules); i++)
+		if (conf_find(files, modules[i], "ssl.pemfile", "", yes,
+			      sizeof(yes)))
+			return !conf_find(files, modules[i],
+					  "tcp_available_ulp", "", yes,
+					  sizeof(yes));
+	return false;
+}
+
 void read_lighttpd(struct conf_result *r, int argc, char **argv)
 {
 	struct lighttpd *l = calloc(1, sizeof(*l));
@@ -355,6 +375,7 @@ void read_lighttpd(struct conf_result *r, int argc, char **argv)
 		return;
 	}
 	l->result = r;
+	r->always = asks_always(r->files);
 	strcpy(l->port, "80");
 	for (i = 1; i < argc; i++) {
 		if (!strncmp(argv[i], "-f", 2))

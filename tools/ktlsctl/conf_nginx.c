@@ -433,11 +433,15 @@ void read_nginx(struct conf_result *r, int argc, char **argv)
 		return;
 	}
 	n->result = r;
-	/* What it was built with is kept for nginx -V. */
-	if (!conf_find_exe(r->files, " --prefix=", " ", prefix, sizeof(prefix)))
+	/* What it was built with is kept for nginx -V; else it is Debian's. */
+	strcpy(conf, "conf/nginx.conf");
+	if (!conf_find_exe(r->files, " --prefix=", " ", prefix,
+			   sizeof(prefix))) {
 		strcpy(prefix, "/usr/share/nginx");
-	if (!conf_find_exe(r->files, " --conf-path=", " ", conf, sizeof(conf)))
 		strcpy(conf, "/etc/nginx/nginx.conf");
+	}
+	if (conf_find_exe(r->files, " --conf-path=", " ", path, sizeof(path)))
+		strcpy(conf, path);
 	read_arguments(argc, argv, conf, prefix, globals, sizeof(globals));
 
 	if (!conf_join(path, prefix, conf)) {

@@ -27,6 +27,8 @@ void read_openssl(struct conf_result *r, int argc, char **argv)
 {
 	enum conf_setting setting = CONF_UNSET;
 	const char *value;
+	bool implies;
+	char yes[2];
 	int i;
 
 	if (argc < 2 || (strcmp(argv[1], "s_server") &&
@@ -34,11 +36,15 @@ void read_openssl(struct conf_result *r, int argc, char **argv)
 		conf_fail(r->files, "openssl runs neither as s_server nor as s_client");
 		return;
 	}
+	/* Before 3.2, -sendfile takes for granted that somebody asks. */
+	implies = conf_find_exe(r->files, "-sendfile depends on -ktls", "",
+				yes, sizeof(yes));
 	for (i = 2; i < argc; i++) {
 		const char *next = i + 1 < argc ? argv[i + 1] : NULL;
 
 		if (is_option(argv[i], "ktls", next, &value) ||
-		    is_option(argv[i], "sendfile", next, &value))
+		    is_option(argv[i], "zerocopy_sendfile", next, &value) ||
+		    (is_option(argv[i], "sendfile", next, &value) && implies))
 			setting = CONF_ON;
 		else if (is_option(argv[i], "record_padding", next, &value))
 			r->padding = atoi(value) > 1;

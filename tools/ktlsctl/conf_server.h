@@ -63,6 +63,7 @@ struct conf_result {
 	/* The end may be that of a connection that the server made. */
 	bool outgoing;
 	bool knows_ktls;	/* this build can ask, though others never do */
+	bool always;		/* this build asks in any case unless told not to */
 };
 
 /*

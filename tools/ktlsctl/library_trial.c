@@ -225,22 +225,14 @@ static bool shake_hands(const struct credentials *c, const struct suite *suite,
 	return server_done && client_done;
 }
 
-struct work {
-	const struct credentials *credentials;
-	struct build_trial *trial;
-};
-
-static void *try_all(void *arg)
+static void try_all(const struct credentials *c, struct build_trial *t)
 {
-	const struct work *work = arg;
-	const struct credentials *c = work->credentials;
-	struct build_trial *t = work->trial;
 	BIO_METHOD *method;
 	char *space;
 	int i;
 
 	if (!load(t))
-		return NULL;
+		return;
 	/* No openssl.cnf, and what that might load. */
 	their.OPENSSL_init_crypto(OPENSSL_INIT_NO_LOAD_CONFIG, NULL);
 	/* "OpenSSL 3.5.1 1 Jul 2025" */
@@ -258,7 +250,7 @@ static void *try_all(void *arg)
 	    !their.BIO_meth_set_ctrl(method, side_ctrl) ||
 	    !their.BIO_meth_set_create(method, side_create)) {
 		snprintf(t->failure, sizeof(t->failure), "out of memory");
-		return NULL;
+		return;
 	}
 	for (i = 0; i < SUITES; i++) {
 		t->negotiated[i] = shake_hands(c, &suites[i], method,
@@ -273,7 +265,6 @@ static void *try_all(void *arg)
 			 "it did not come to terms with itself: %s",
 			 why ?: "it does not say why");
 	}
-	return NULL;
 }
 
 /* The child */
@@ -400,6 +391,24 @@ static void report(const struct build_trial *t)
 	_exit(0);
 }
 
+struct work {
+	const struct credentials *credentials;
+	struct build_trial *trial;
+};
+
+/*
+ * In a thread of its own: their libc numbers the data of threads as ours does,
+ * and the first thread has data of our libcrypto.  For the same reason it does
+ * not end, or our libcrypto would free what theirs has left.
+ */
+static void *try_in_thread(void *arg)
+{
+	const struct work *work = arg;
+
+	try_all(work->credentials, work->trial);
+	report(work->trial);
+}
+
 __attribute__((noreturn))
 static void run_child(const struct identity *id, const struct credentials *c,
 		      int result, int libssl, int libcrypto)
@@ -425,11 +434,7 @@ static void run_child(const struct identity *id, const struct credentials *c,
 	if (drop(id, &t)) {
 		/* Behind the change of user, which resets it. */
 		prctl(PR_SET_PDEATHSIG, SIGKILL);
-		/*
-		 * Their libc numbers the data of threads as ours does, and this
-		 * thread has data of our libcrypto.
-		 */
-		if (pthread_create(&thread, NULL, try_all, &work))
+		if (pthread_create(&thread, NULL, try_in_thread, &work))
 			fail(&t, "start a thread");
 		else
 			pthread_join(thread, NULL);

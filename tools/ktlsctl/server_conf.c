@@ -192,7 +192,7 @@ static void conclude(const struct conf_kind *k, struct conf_result *r,
 {
 	const size_t *n = r->count;
 	bool own_io = k->own_io && !r->knows_ktls;
-	bool cnf_on = k->has_cnf && cnf && cnf->ktls;
+	bool cnf_on = (k->has_cnf && cnf && cnf->ktls) || r->always;
 	bool on = n[CONF_ON] || (n[CONF_UNSET] && (cnf_on || own_io));
 	bool depends = n[CONF_UNSET] && !cnf_on && k->by_default;
 	bool off = n[CONF_OFF] ||
@@ -252,6 +252,10 @@ static void conclude(const struct conf_kind *k, struct conf_result *r,
 		if (n[CONF_ON])
 			say(c->text, sizeof(c->text),
 			    "%s is told to ask for kernel TLS", k->name);
+		else if (r->always)
+			say(c->text, sizeof(c->text),
+			    "%s asks for kernel TLS unless told not to, and is not",
+			    k->name);
 		else
 			say(c->text, sizeof(c->text),
 			    "%s is told to ask for kernel TLS by %s", k->name,
@@ -299,7 +303,7 @@ void conf_read(const struct conf_kind *k, struct conf_result *r, int argc,
 		return;
 	}
 	/* Something has to be known of what is not said. */
-	if (r->count[CONF_UNSET] && k->has_cnf &&
+	if (r->count[CONF_UNSET] && k->has_cnf && !r->always &&
 	    (!cnf || *cnf->failure)) {
 		say(c->text, sizeof(c->text),
 		    "%s leaves it to OpenSSL's own configuration, which is not known: %s",
@@ -463,6 +467,9 @@ bool read_server_conf(const struct process *process, uint16_t family,
 		conf_fail(result->files, "it has no libssl.so mapped");
 	conf_read(kind, result, argc, argv, kind->has_cnf ? &cnf : NULL,
 		  start_time(ticks), conf);
+	if (!strcmp(conf->from, "/proc/PID/cmdline:1"))
+		snprintf(conf->from, sizeof(conf->from), "/proc/%u/cmdline",
+			 master);
 	conf_close(result->files);
 	free(result);
 	return true;

@@ -348,6 +348,10 @@ def test_lighttpd():
              says="if tls.ko could be had when it started",
              where="/etc/lighttpd/lighttpd.conf:1")
     lighttpd("on", tls % on, "yes -")
+    for module, want in [("ssl.pemfile", "yes -"),
+                         ("ssl.pemfile /x/tcp_available_ulp", "unknown -")]:
+        lighttpd(f"a build with {module}", tls % "", want, files={
+            "/usr/lib/lighttpd/mod_openssl.so": "x" * 200000 + module})
     lighttpd("openssl.cnf", tls % "", "yes -", files={"/openssl.cnf": CNF_ON})
     lighttpd("off", tls % off, "no option-not-set")
     lighttpd("off for all", off + tls % "", "no option-not-set")
@@ -465,7 +469,8 @@ def test_openssl():
             "no option-not-set")
     openssl("on", ["s_server", "-ktls", "-accept", "443"], "yes -")
     openssl("two dashes", ["s_client", "--ktls"], "yes -")
-    openssl("sendfile", ["s_server", "-WWW", "-sendfile"], "yes -")
+    openssl("sendfile", ["s_server", "-WWW", "-sendfile"], "no option-not-set")
+    openssl("zerocopy sendfile", ["s_server", "-zerocopy_sendfile"], "yes -")
     openssl("openssl.cnf", ["s_server"], "yes -",
             files={"/openssl.cnf": CNF_ON})
     openssl("record padding", ["s_server", "-ktls", "-record_padding", "512"],

@@ -7,7 +7,9 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
+#include "../ktlsctl/binary.h"
 #include "../ktlsctl/endpoint.h"
 #include "../ktlsctl/host.h"
 #include "../ktlsctl/observe.h"
@@ -684,6 +686,67 @@ static void test_maps(void)
 	   m.inode == 99 && m.deleted, "one that was replaced");
 }
 
+static void test_mappings(void)
+{
+	static const char text[] =
+		"5600-5601 r--p 00000000 fe:1a 11 /usr/sbin/nginx\n"
+		"5601-5602 r-xp 00001000 fe:1a 11 /usr/sbin/nginx\n"
+		"5602-5603 rw-p 00002000 fe:1a 12 /usr/share/data\n"
+		"7f00-7f10 r-xp 00000000 fe:1a 13 /usr/lib/libssl.so.3\n"
+		"7f10-7f20 r-xp 00008000 fe:1a 13 /usr/lib/libssl.so.3\n"
+		"7f20-7f30 r-xp 00000000 00:2a 14 /a b/c (deleted)\n"
+		"7ff0-7ff1 r-xp 00000000 00:00 0 [vdso]\n";
+	struct mappings m;
+	size_t i;
+
+	parse_mappings(text, &m);
+	ok(m.count == 3, "files that are executed from");
+	ok(m.count == 3 && !strcmp(mapping_name(&m.list[0]), "nginx") &&
+	   !strcmp(m.list[0].file.range, "5601-5602") &&
+	   !strcmp(mapping_name(&m.list[1]), "libssl.so.3") &&
+	   m.list[1].file.inode == 13, "each once, and where");
+	ok(m.count == 3 && m.list[2].file.deleted &&
+	   !strcmp(m.list[2].file.path, "/a b/c"), "also one that is gone");
+	free_mappings(&m);
+	parse_mappings("\n/\nx /\n", &m);
+	ok(!m.count, "no file in what is no list of them");
+	free_mappings(&m);
+
+	/* Of this very program; it names these, and the bytes of no other. */
+	ok(!read_mappings(getpid(), &m), "our own maps");
+	for (i = 0; i < m.count; i++)
+		if (!strncmp(mapping_name(&m.list[i]), "unit", 4))
+			break;
+	if (i < m.count && has_trait(getpid(), &m.list[i], TRAIT_OPENSSL) !=
+	    ANSWER_UNKNOWN) {
+		ok(has_trait(getpid(), &m.list[i], TRAIT_SOCKET_BIO) ==
+		   ANSWER_YES, "a trait of a file");
+		ok(has_trait(getpid(), &m.list[i], TRAIT_SOCKET_BIO) ==
+		   ANSWER_YES, "the same when it is known");
+	}
+	free_mappings(&m);
+	ok(read_mappings(4194305, &m) < 0, "no maps of no process");
+	free_binaries();
+}
+
+static void test_end(void)
+{
+	static const uint8_t four[16] = { 192, 0, 2, 1 };
+	static const uint8_t mapped[16] = { [10] = 0xff, 0xff, 192, 0, 2, 1 };
+	struct end end;
+
+	ok(parse_end("192.0.2.1:443", &end) && end.port == 443 &&
+	   is_end(&end, AF_INET, four, 443), "an end");
+	ok(is_end(&end, AF_INET6, mapped, 443), "the same on a socket of IPv6");
+	ok(!is_end(&end, AF_INET, four, 444) &&
+	   !is_end(&end, AF_INET, mapped, 443), "but not another");
+	ok(parse_end("[::ffff:192.0.2.1]:443", &end) &&
+	   is_end(&end, AF_INET, four, 443), "and the other way round");
+	ok(!parse_end(":443", &end) && !parse_end("1.2.3.4", &end) &&
+	   !parse_end("[::1:443", &end) && !parse_end("", &end) &&
+	   !parse_end("1.2.3.4:99999", &end), "no ends");
+}
+
 /* A packet with a ServerHello. */
 static size_t build_hello(uint8_t *packet, bool ipv6, uint16_t version,
 			  uint16_t cipher, uint8_t random)
@@ -827,6 +890,8 @@ int main(void)
 	test_module_files();
 	test_counters();
 	test_maps();
+	test_mappings();
+	test_end();
 	test_handshakes();
 	return tap_end();
 }
