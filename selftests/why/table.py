@@ -246,7 +246,8 @@ def nginx_others(rx13):
                 "only what clients see is told to ask",
                 connect={"version": "plain"})]),
         (("nginx",), lambda b, n: p.nginx_proxy(
-            b, n, "proxy_ssl_conf_command Options KTLS;"), [
+            b, n, "proxy_ssl_protocols TLSv1.3; "
+            "proxy_ssl_conf_command Options KTLS;"), [
                 Row("nginx.upstream-on", SOFTWARE, rx13,
                     "proxy_ssl_conf_command", connect={"version": "plain"},
                     target="port")]),
