@@ -223,7 +223,7 @@ def nginx_others(rx13):
                 "openssl.cnf has it, and -KTLS takes it away")]),
         (("nginx",), lambda b, n: p.nginx(b, n, minus), [
             Row("nginx.edited", no, no,
-                "it was started with -KTLS; the file says something else by now",
+                "started with -KTLS, and the file was changed since",
                 after=rewrite)]),
         (("nginx",), lambda b, n: p.nginx(
             b, n, {"tls": ON + "ssl_protocols TLSv1.2;"}), [
