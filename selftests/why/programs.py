@@ -260,7 +260,7 @@ def node(bench, name):
     """A server in Node.js."""
     port = next(bench.ports)
     return Program(bench, name, [
-        "node", os.path.join(HERE, "holder.js"), "serve", str(port),
+        "node", os.path.join(HERE, "holder.js"), str(port),
         bench.pem], {"tls": port})
 
 

@@ -223,7 +223,7 @@ def nginx_others(rx13):
                 "openssl.cnf has it, and -KTLS takes it away")]),
         (("nginx",), lambda b, n: p.nginx(b, n, minus), [
             Row("nginx.edited", no, no,
-                "it was started with -KTLS; the file says something else by now",
+                "started with -KTLS, and the file was changed since",
                 after=rewrite)]),
         (("nginx",), lambda b, n: p.nginx(
             b, n, {"tls": ON + "ssl_protocols TLSv1.2;"}), [
@@ -246,7 +246,8 @@ def nginx_others(rx13):
                 "only what clients see is told to ask",
                 connect={"version": "plain"})]),
         (("nginx",), lambda b, n: p.nginx_proxy(
-            b, n, "proxy_ssl_conf_command Options KTLS;"), [
+            b, n, "proxy_ssl_protocols TLSv1.3; "
+            "proxy_ssl_conf_command Options KTLS;"), [
                 Row("nginx.upstream-on", SOFTWARE, rx13,
                     "proxy_ssl_conf_command", connect={"version": "plain"},
                     target="port")]),
@@ -441,15 +442,17 @@ def python(rx13):
                 Row("python.mptcp", refused("mptcp"), refused("mptcp"),
                     "the socket is of MPTCP", "ssl+ktls+mptcp",
                     connect={"version": V12, "protocol": MPTCP},
-                    target="port")]),
+                    # Nothing of it reaches tls.ko.
+                    target="port", verdict_unknown=True)]),
         ((), lambda b, n: p.python_client(b, n, "ssl", env=p.cnf(b)), [
             Row("python.client-cnf", SOFTWARE, rx13, "openssl.cnf has it")]),
         ((), lambda b, n: p.python_server(b, n, "ssl", "ssl+ktls",
                                           wrapper=p.AS_NOBODY), [
+            # What it is that a user may not see is told.
             Row("python.nobody-off", no, no, "no OP_ENABLE_KTLS", "ssl",
-                ask_as=p.AS_NOBODY),
+                ask_as=p.AS_NOBODY, verdict_unknown=True),
             Row("python.nobody-on", SOFTWARE, rx13, "OP_ENABLE_KTLS",
-                "ssl+ktls", ask_as=p.AS_NOBODY)]),
+                "ssl+ktls", ask_as=p.AS_NOBODY, verdict_unknown=True)]),
     ]
 
 
@@ -464,8 +467,10 @@ def raw():
             "no kernel has a cipher 99", "connect,ulp,tx=99,rx=51"),
         Row("raw.aria", none, none, "Debian's kernels have no ARIA",
             "connect,ulp,tx=57,rx=57"),
-        Row("raw.no-ulp", refused("no-ulp"), never("no-ulp"),
-            "it forgot the ULP", "connect,tx=51"),
+        # What it does reaches nobody who could tell.
+        Row("raw.no-ulp", refused("no-ulp", "no-tls-library"),
+            never("no-ulp", "no-tls-library"), "it forgot the ULP",
+            "connect,tx=51"),
         Row("raw.twice", SOFTWARE, never("no-key"),
             "the second key is refused, the first stays",
             "connect,ulp,tx=51,tx=51"),

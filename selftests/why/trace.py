@@ -10,7 +10,7 @@ STRACE = ("strace", "-ff", "--seccomp-bpf", "-qq", "-yy", "-s4", "-e",
 
 # setsockopt(4<TCP:[127.0.0.1:9443->127.0.0.1:37470]>, SOL_TLS, TLS_TX, ...
 CALL = re.compile(r"setsockopt\(\d+<(?P<file>.*?)>, "
-                  r"(?P<option>SOL_TCP, TCP_ULP|SOL_TLS, TLS_TX|SOL_TLS, TLS_RX)"
+                  r"(?P<option>SOL_TCP, TCP_ULP|SOL_TLS, TLS_[TR]X)"
                   r"\b.*\) += (?P<result>-?\d+)(?: (?P<errno>E\w+))?")
 STEPS = {"SOL_TCP, TCP_ULP": "ulp", "SOL_TLS, TLS_TX": "tx",
          "SOL_TLS, TLS_RX": "rx"}
