@@ -185,7 +185,7 @@ class Report:
         """A set-up's connection, compared."""
         wrong, reasons = compare(row, end.trace, connection)
         told = {process["pid"] for process in connection["processes"]}
-        if told != set(end.pids):
+        if told != set(end.pids) and (told or not row.verdict_unknown):
             wrong.append(f"held by {end.pids}, but told of {sorted(told)}")
         with self.lock:
             self.samples.append((row, end.trace, connection))
