@@ -61,7 +61,7 @@ static void may_be_own_io(const struct question_why *q)
 static void may_be_ineligible(const struct question_why *q)
 {
 	add_remaining(q->f, "not-eligible",
-		      "a version or cipher was negotiated that no kernel takes; ktlsctl probe tells what the server negotiates");
+		      "a version or cipher was negotiated that no kernel takes, or for which this library does not ask; ktlsctl probe tells what the server negotiates");
 }
 
 static void may_be_no_tls(const struct question_why *q)
@@ -106,6 +106,29 @@ static enum answer build_asks(const struct build_trial *t, uint16_t version,
 			return ANSWER_YES;
 	}
 	return negotiated ? ANSWER_NO : ANSWER_UNKNOWN;
+}
+
+/* A build of OpenSSL that the process has alone, tried; or %NULL. */
+static const struct build_trial *only_openssl(const struct question_why *q)
+{
+	const struct build_trial *t;
+
+	if (q->p->libraries_count != 1 ||
+	    q->p->libraries[0].kind != LIBRARY_OPENSSL)
+		return NULL;
+	t = try_library_of(q->h);
+	return t && t->done ? t : NULL;
+}
+
+/* Does it offer its key under all that it negotiates of what kernels know? */
+static bool asks_always(const struct build_trial *t, int direction)
+{
+	int i;
+
+	for (i = 0; i < SUITES; i++)
+		if (t->negotiated[i] && !t->asked[i][direction])
+			return false;
+	return true;
 }
 
 static void cite_library(const struct question_why *q,
@@ -353,20 +376,44 @@ static void judge_obstacle(const struct question_why *q, const char *reason,
 	}
 }
 
-static void pads_or_splits(const struct question_why *q,
+/*
+ * Its setting keeps libssl from asking for sending: from 3.2 on it surely does,
+ * before that it depends on the version of TLS, and is left open.
+ */
+static bool pads_or_splits(const struct question_why *q,
 			   const struct server_conf *conf)
 {
+	const struct build_trial *t = only_openssl(q);
+
+	if (!conf || !conf->tx_reason || q->direction != KTLS_DIRECTION_TX ||
+	    !t || t->number < OPENSSL_3_2)
+		return false;
 	add_evidence(q->c, conf->from, "%s", conf->text);
 	never(q, conf->tx_reason,
 	      !strcmp(conf->tx_reason, "record-padding") ?
 	      "it pads the records that it sends, and then libssl does not ask for sending" :
 	      "it sends fragments smaller than a record holds, and then libssl does not ask for sending");
 	advise(q->f, "take that setting out of its configuration");
+	return true;
+}
+
+/* What OpenSSL does not ask for before 3.2. */
+static void may_be_old_openssl(const struct question_why *q,
+			       const struct server_conf *conf)
+{
+	if (conf && conf->tx_reason)
+		add_remaining(q->f, conf->tx_reason,
+			      "with that setting, libssl before 3.2 may ask for neither direction");
+	if (q->direction == KTLS_DIRECTION_RX)
+		add_remaining(q->f, "tls13-receive-openssl-3.0",
+			      "OpenSSL 3.0 and 3.1 never give the kernel the key to receive TLS 1.3");
 }
 
 static void judge_asking(const struct question_why *q,
 			 const struct server_conf *conf)
 {
+	const struct build_trial *t = only_openssl(q);
+	bool always = t && asks_always(t, q->direction);
 	enum answer ineligible;
 	const char *reason;
 	char path[512];
@@ -377,10 +424,8 @@ static void judge_asking(const struct question_why *q,
 		advise(q->f, "have both ends use plain TCP, as nginx without \"multipath\", or a program without mptcpize");
 		return;
 	}
-	if (conf->tx_reason && q->direction == KTLS_DIRECTION_TX) {
-		pads_or_splits(q, conf);
+	if (pads_or_splits(q, conf))
 		return;
-	}
 	if (q->c->silent) {
 		conclude(q->f, q->proven ? VERDICT_NEVER_ASKED : VERDICT_UNKNOWN,
 			 "handshake-pending",
@@ -395,18 +440,17 @@ static void judge_asking(const struct question_why *q,
 	if (reason)
 		add_evidence(q->c, "tried on a socket of its own",
 			     "TCP_ULP: ENOENT: the kernel has no TLS now");
-	if (reason && ineligible == ANSWER_NO && !conf->tx_reason) {
+	if (reason && ineligible == ANSWER_NO && always && !conf->tx_reason) {
 		judge_obstacle(q, reason, path);
 		return;
 	}
 	not_known(q, q->proven ? "it is set to ask for kernel TLS, and did not ask" :
 		  "it is set to ask for kernel TLS, and is not on it");
 	may_be_refused(q);
-	if (ineligible != ANSWER_NO)
+	if (ineligible != ANSWER_NO || !always)
 		may_be_ineligible(q);
-	if (conf->tx_reason)
-		add_remaining(q->f, conf->tx_reason,
-			      "with that setting, libssl before 3.2 does not ask for receiving, either");
+	if (!t || t->number < OPENSSL_3_2)
+		may_be_old_openssl(q, conf);
 	may_be_pending(q);
 	may_be_no_tls(q);
 	if (!q->proven)
@@ -447,10 +491,8 @@ static void judge_other_way(const struct question_why *q,
 		      format_cipher(n, c->cipher), format_version(v, c->version));
 		return;
 	}
-	if (conf && conf->tx_reason && q->direction == KTLS_DIRECTION_TX) {
-		pads_or_splits(q, conf);
+	if (pads_or_splits(q, conf))
 		return;
-	}
 	if (q->proven && !q->p->libraries_count) {
 		never(q, "no-key",
 		      "the program gave the kernel no key to %s, and no TLS library does that for it",
