@@ -10,61 +10,35 @@
 set -u
 
 here=$(dirname "$(realpath "$0")")
+# shellcheck source=selftests/ktlsctl/common.sh
+. "$here/common.sh"
 other=ktlsctl-doctor
 boot=/etc/modules-load.d/ktlsctl-test.conf
 forbid=/etc/modprobe.d/ktlsctl-test.conf
-n=0 failed=0
 
-# The condition, as a command that can be asked for its status.
-holds()
-{
-	[ "$@" ]
-}
-
-tap()
-{
-	n=$((n + 1))
-	if [ "$1" = 0 ]; then
-		echo "ok $n $2"
-	else
-		echo "not ok $n $2"
-		echo "# ${out//$'\n'/$'\n# '}"
-		failed=1
-	fi
-}
-
-# check NAME PYTHON - an expression about the JSON in $out, as j
-check()
-{
-	python3 -c "
-import json, re, sys
-j = json.loads(sys.argv[1])
+# Of doctor's report.
+python="
 items = {(i['area'], i['name']): i
 	 for i in (j.get('items', []) if isinstance(j, dict) else [])}
 def item(area, name, state, regex=''):
     i = items[area, name]
     return i['state'] == state and re.search(regex, i['evidence'])
-sys.exit(not ($2))" "$out"
-	tap $? "$1"
-}
+"
 
 doctor()
 {
 	out=$(ktlsctl -j doctor "$@" 2>&1)
 }
 
-# shellcheck disable=SC2317,SC2329 # the trap calls it
-cleanup()
+# shellcheck disable=SC2317,SC2329 # cleanup calls it
+restore()
 {
-	# shellcheck disable=SC2046 # a word each
-	kill $(jobs -p) 2>/dev/null
-	wait 2>/dev/null
 	ip netns del "$other" 2>/dev/null
-	rm -rf "$work" "$boot" "$forbid"
+	rm -f "$boot" "$forbid"
 	rmdir "${boot%/*}" 2>/dev/null
 	# As it was found.
 	modprobe tls
-	[ -e /sys/module/ktls ] || insmod "$here/../../kmod/ktls/ktls.ko"
+	load_ktls
 }
 
 # start_nginx COMMAND... - runs it behind these words
@@ -107,9 +81,7 @@ if ! command -v nginx >/dev/null || ! command -v curl >/dev/null; then
 	exit 4
 fi
 
-echo "TAP version 13"
-work=$(mktemp -d)
-trap cleanup EXIT
+begin
 chmod 755 "$work"
 mkdir -p "$work/www" "${boot%/*}" "${forbid%/*}"
 head -c 4M /dev/zero >"$work/www/large"
@@ -266,5 +238,4 @@ else
 	echo "# tls.ko is in use"
 fi
 
-echo "1..$n"
-exit $failed
+finish

@@ -10,40 +10,16 @@
 set -u
 
 here=$(dirname "$(realpath "$0")")
+# shellcheck source=selftests/ktlsctl/common.sh
+. "$here/common.sh"
 other=ktlsctl-observe
-n=0 failed=0
 
-# The condition, as a command that can be asked for its status.
-holds()
-{
-	[ "$@" ]
-}
-
-tap()
-{
-	n=$((n + 1))
-	if [ "$1" = 0 ]; then
-		echo "ok $n $2"
-	else
-		echo "not ok $n $2"
-		echo "# ${out//$'\n'/$'\n# '}"
-		failed=1
-	fi
-}
-
-# check NAME PYTHON - an expression about the JSON in $out, as j
-check()
-{
-	python3 -c "
-import json, sys
-j = json.loads(sys.argv[1])
+python="
 def of(comm):
     return [p for p in j['processes'] if p['comm'] == comm]
 def sums(key):
     return sum(p[key] for p in j['processes'])
-sys.exit(not ($2))" "$out"
-	tap $? "$1"
-}
+"
 
 # observe ARG... - the report is left in $out, the exit status in $status
 observe()
@@ -63,16 +39,12 @@ get()
 	curl -sk "$@" "https://127.0.0.1:$port/file" | cmp - "$work/www/file"
 }
 
-# shellcheck disable=SC2317,SC2329 # the trap calls it
-cleanup()
+# shellcheck disable=SC2317,SC2329 # cleanup calls it
+restore()
 {
-	# shellcheck disable=SC2046 # a word each
-	kill $(jobs -p) 2>/dev/null
-	wait 2>/dev/null
 	ip netns del "$other" 2>/dev/null
-	rm -rf "$work"
 	modprobe tls
-	[ -e /sys/module/ktls ] || insmod "$here/../../kmod/ktls/ktls.ko"
+	load_ktls
 	ktlsctl policy default allow >/dev/null
 }
 
@@ -95,9 +67,7 @@ if ! command -v nginx >/dev/null || ! command -v curl >/dev/null; then
 	exit 4
 fi
 
-echo "TAP version 13"
-work=$(mktemp -d)
-trap cleanup EXIT
+begin
 chmod 755 "$work"
 mkdir "$work/www"
 head -c 300000 /dev/urandom >"$work/www/file"
@@ -247,5 +217,4 @@ check "without ktls.ko, not used" "j['conclusion'] == 'unused' and
 observe -- ip netns exec $other bash -c 'get 8443'
 check "without ktls.ko, elsewhere" "j['conclusion'] == 'elsewhere'"
 
-echo "1..$n"
-exit $failed
+finish

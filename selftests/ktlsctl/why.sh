@@ -12,28 +12,12 @@
 set -u
 
 here=$(dirname "$(realpath "$0")")
+# shellcheck source=selftests/ktlsctl/common.sh
+. "$here/common.sh"
 other=ktlsctl-why
-n=0 failed=0
 
-tap()
-{
-	n=$((n + 1))
-	if [ "$1" = 0 ]; then
-		echo "ok $n $2"
-	else
-		echo "not ok $n $2"
-		echo "# ${out//$'\n'/$'\n# '}"
-		failed=1
-	fi
-}
-
-# check NAME PYTHON - an expression about the JSON in $out, as j; c is the first
-# connection in it
-check()
-{
-	python3 -c "
-import json, re, sys
-j = json.loads(sys.argv[1])
+# Of the first connection in the JSON, c.
+python="
 c = (j.get('connections') or [None])[0]
 def said(regex):
     return any(re.search(regex, e['from'] + ': ' + e['text'])
@@ -41,9 +25,7 @@ def said(regex):
 def both(verdict, reason=None):
     return all(c[d]['verdict'] == verdict and c[d].get('reason') == reason
 	       for d in ('tx', 'rx'))
-sys.exit(not ($2))" "$out"
-	tap $? "$1"
-}
+"
 
 why()
 {
@@ -51,16 +33,12 @@ why()
 	status=$?
 }
 
-# shellcheck disable=SC2317,SC2329 # the trap calls it
-cleanup()
+# shellcheck disable=SC2317,SC2329 # cleanup calls it
+restore()
 {
-	# shellcheck disable=SC2046 # a word each
-	kill $(jobs -p) 2>/dev/null
-	wait 2>/dev/null
 	ip netns del "$other" 2>/dev/null
-	rm -rf "$work"
 	# As it was found.
-	[ -e /sys/module/ktls ] || insmod "$here/../../kmod/ktls/ktls.ko"
+	load_ktls
 	ktlsctl policy reset >/dev/null
 }
 
@@ -111,10 +89,8 @@ if ! command -v nginx >/dev/null || ! command -v curl >/dev/null; then
 	exit 4
 fi
 
-echo "TAP version 13"
-work=$(mktemp -d)
+begin
 within=()
-trap cleanup EXIT
 chmod 755 "$work"
 mkdir -p "$work/www"
 head -c 30M /dev/zero >"$work/www/large"
@@ -257,11 +233,10 @@ check "without ktls.ko: sock_diag has the mode" "both('software') and
 why :9443
 check "and the command line has the reason" \
 	"both('never-asked', 'option-not-set')"
-insmod "$here/../../kmod/ktls/ktls.ko"
+load_ktls
 why :8443
 check "a connection that is older than ktls.ko" "both('software') and
 	said('before ktls.ko was loaded')"
 kill $server
 
-echo "1..$n"
-exit $failed
+finish
