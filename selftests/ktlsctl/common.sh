@@ -6,6 +6,8 @@
 #
 #	holds tap check expect json	checks; $out is what they are about
 #	load_ktls start_pairs		the module, and sockets
+#	need_nginx nginx_conf start_nginx
+#					a server, and $work/{cert,key}.pem
 #
 # A test's own restore() is called when it ends, with $work gone and what it
 # started ended; python=... has definitions for its expressions.
@@ -112,4 +114,57 @@ start_pairs()
 	: >"$work/pairs"
 	"$@" "$here/pairs.py" 0 >"$work/pairs" &
 	until [ "$(wc -l <"$work/pairs")" = 4 ]; do sleep 0.1; done
+}
+
+# Skips the test without it, and without a client.
+need_nginx()
+{
+	if ! command -v nginx >/dev/null || ! command -v curl >/dev/null; then
+		echo "1..0 # SKIP needs nginx and curl"
+		exit 4
+	fi
+}
+
+# nginx_conf HTTP [MAIN] - for start_nginx: serves $work/www, with a certificate
+# for localhost, and these directives within http and outside
+nginx_conf()
+{
+	openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes \
+		-keyout "$work/key.pem" -out "$work/cert.pem" \
+		-subj /CN=localhost -addext subjectAltName=DNS:localhost \
+		-days 2 2>/dev/null
+	# Its workers are another user.
+	chmod 755 "$work"
+	cat >"$work/nginx.conf" <<-END
+	daemon off;
+	pid DIRECTORY/nginx.pid;
+	error_log DIRECTORY/error.log;
+	worker_processes 1;
+	${2-}
+	events {}
+	http {
+		access_log off;
+		root $work/www;
+		ssl_certificate $work/cert.pem;
+		ssl_certificate_key $work/key.pem;
+		$1
+	}
+	END
+}
+
+# start_nginx NAME URL COMMAND... - runs it behind these words, as $!, until URL
+# is there; what is its own is in $work/NAME
+start_nginx()
+{
+	local directory=$work/$1 url=$2
+
+	shift 2
+	mkdir -p "$directory"
+	sed "s|DIRECTORY|$directory|" "$work/nginx.conf" >"$directory/nginx.conf"
+	"$@" nginx -e "$directory/error.log" -c "$directory/nginx.conf" \
+		-p "$directory" &
+	for _ in {1..100}; do
+		"$@" curl -skI -o /dev/null "$url" && return
+		sleep 0.1
+	done
 }

@@ -15,10 +15,7 @@ clients=3
 
 # In a network namespace of its own, so that nothing else is counted.
 if [ "${KTLS_DENY_RX-}" != netns ]; then
-	if ! command -v nginx >/dev/null || ! command -v curl >/dev/null; then
-		echo "1..0 # SKIP needs nginx and curl"
-		exit 4
-	fi
+	need_nginx
 	KTLS_DENY_RX=netns exec unshare --net "$0"
 fi
 ip link set lo up
@@ -45,26 +42,12 @@ await()
 
 begin
 mkdir -m 777 "$work/www" "$work/www/put"
-chmod 755 "$work"
 head -c 6M /dev/urandom >"$work/www/large"
-openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes \
-	-keyout "$work/key.pem" -out "$work/cert.pem" -subj /CN=localhost \
-	-days 2 2>/dev/null
-cat >"$work/nginx.conf" <<END
-daemon off;
-pid $work/nginx.pid;
-error_log $work/error.log;
-worker_processes 1;
-user root;
-events {}
-http {
-	access_log off;
+# With a worker that may write there.
+nginx_conf "
 	sendfile on;
-	root $work/www;
 	client_max_body_size 0;
 	client_body_temp_path $work/body;
-	ssl_certificate $work/cert.pem;
-	ssl_certificate_key $work/key.pem;
 	# In both directions with every OpenSSL that has kernel TLS.
 	ssl_protocols TLSv1.2;
 	ssl_ciphers ECDHE-ECDSA-AES128-GCM-SHA256;
@@ -75,13 +58,8 @@ http {
 			dav_methods PUT;
 		}
 	}
-}
-END
-nginx -e "$work/error.log" -c "$work/nginx.conf" -p "$work" &
-for _ in {1..100}; do
-	curl -skI -o /dev/null https://127.0.0.1:$port/ && break
-	sleep 0.1
-done
+" 'user root;'
+start_nginx here https://127.0.0.1:$port/ env
 
 # fetch NAME [OPTION...]
 fetch()

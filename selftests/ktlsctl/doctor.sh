@@ -13,6 +13,7 @@ here=$(dirname "$(realpath "$0")")
 # shellcheck source=selftests/ktlsctl/common.sh
 . "$here/common.sh"
 other=ktlsctl-doctor
+url=https://127.0.0.1:8443
 boot=/etc/modules-load.d/ktlsctl-test.conf
 forbid=/etc/modprobe.d/ktlsctl-test.conf
 
@@ -41,18 +42,7 @@ restore()
 	load_ktls
 }
 
-# start_nginx COMMAND... - runs it behind these words
-start_nginx()
-{
-	"$@" nginx -e "$work/error.log" -c "$work/nginx.conf" -p "$work" &
-	nginx=$!
-	for _ in {1..100}; do
-		"$@" curl -skI -o /dev/null https://127.0.0.1:8443/ && return
-		sleep 0.1
-	done
-}
-
-# nginx does not like a second with the same PID file.
+# Until it is gone.
 stop_nginx()
 {
 	kill "$1"
@@ -63,7 +53,7 @@ stop_nginx()
 fetch()
 {
 	curl -sk --limit-rate 100k "--tlsv$1" --tls-max "$1" -o /dev/null \
-		https://127.0.0.1:8443/large &
+		$url/large &
 	for _ in {1..100}; do
 		[ "$(ktlsctl -j stats sport 8443 | grep -c '"cookie"')" = 1 ] &&
 			break
@@ -76,39 +66,21 @@ fetch()
 	wait $! 2>/dev/null
 }
 
-if ! command -v nginx >/dev/null || ! command -v curl >/dev/null; then
-	echo "1..0 # SKIP needs nginx and curl"
-	exit 4
-fi
-
+need_nginx
 begin
-chmod 755 "$work"
 mkdir -p "$work/www" "${boot%/*}" "${forbid%/*}"
 head -c 4M /dev/zero >"$work/www/large"
-openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes \
-	-keyout "$work/key.pem" -out "$work/cert.pem" -subj /CN=localhost \
-	-addext subjectAltName=DNS:localhost -days 2 2>/dev/null
-cat >"$work/nginx.conf" <<END
-daemon off;
-pid $work/nginx.pid;
-error_log $work/error.log;
-worker_processes 1;
-events {}
-http {
-	access_log off;
-	root $work/www;
+nginx_conf "
 	sendfile on;
-	ssl_certificate $work/cert.pem;
-	ssl_certificate_key $work/key.pem;
 	ssl_protocols TLSv1.2 TLSv1.3;
 	server {
 		listen 127.0.0.1:8443 ssl;
 		ssl_conf_command Options KTLS;
 	}
-}
-END
+"
 echo tls >$boot
-start_nginx env
+start_nginx here $url/ env
+nginx=$!
 
 # What is foretold...
 out=$(ktlsctl -j probe localhost:8443 --ca "$work/cert.pem")
@@ -189,7 +161,8 @@ kill $deaf
 stop_nginx $nginx
 ip netns add $other
 ip -n $other link set lo up
-start_nginx ip netns exec $other
+start_nginx there $url/ ip netns exec $other
+nginx=$!
 doctor
 check "doctor: nginx in another namespace" \
 	"item('server', 'nginx', 'ok', 'another network namespace')"

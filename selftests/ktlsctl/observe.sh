@@ -48,45 +48,13 @@ restore()
 	ktlsctl policy default allow >/dev/null
 }
 
-# start_nginx NAME COMMAND... - runs it behind these words
-start_nginx()
-{
-	local pid="$work/$1.pid"
-
-	shift
-	sed "s|PID|$pid|" "$work/nginx.conf" >"$pid.conf"
-	"$@" nginx -e "$work/error.log" -c "$pid.conf" -p "$work" &
-	for _ in {1..100}; do
-		"$@" curl -skI -o /dev/null https://127.0.0.1:8444/ && return
-		sleep 0.1
-	done
-}
-
-if ! command -v nginx >/dev/null || ! command -v curl >/dev/null; then
-	echo "1..0 # SKIP needs nginx and curl"
-	exit 4
-fi
-
+need_nginx
 begin
-chmod 755 "$work"
 mkdir "$work/www"
 head -c 300000 /dev/urandom >"$work/www/file"
 head -c 32M /dev/zero >"$work/www/large"
-openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes \
-	-keyout "$work/key.pem" -out "$work/cert.pem" -subj /CN=localhost \
-	-days 2 2>/dev/null
-cat >"$work/nginx.conf" <<END
-daemon off;
-pid PID;
-error_log $work/error.log;
-worker_processes 1;
-events {}
-http {
-	access_log off;
-	root $work/www;
+nginx_conf "
 	sendfile on;
-	ssl_certificate $work/cert.pem;
-	ssl_certificate_key $work/key.pem;
 	ssl_protocols TLSv1.2 TLSv1.3;
 	ssl_ciphers ALL;
 	server {
@@ -96,12 +64,11 @@ http {
 	server {
 		listen 127.0.0.1:8444 ssl;
 	}
-}
-END
+"
 export -f get
 export work
 modprobe tls
-start_nginx here env
+start_nginx here https://127.0.0.1:8444/ env
 
 # The command is left alone.
 out=$(ktlsctl -j observe -- cat <<<"through" 2>/dev/null)
@@ -174,7 +141,7 @@ ktlsctl policy default allow >/dev/null
 # Elsewhere.
 ip netns add $other
 ip -n $other link set lo up
-start_nginx there ip netns exec $other
+start_nginx there https://127.0.0.1:8444/ ip netns exec $other
 observe -- ip netns exec $other bash -c 'get 8443'
 check "elsewhere" "j['conclusion'] == 'elsewhere' and
 	'--netns $other' in j['text'] and not j['processes']"

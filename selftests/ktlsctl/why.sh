@@ -42,22 +42,6 @@ restore()
 	ktlsctl policy reset >/dev/null
 }
 
-# start_nginx DIRECTORY COMMAND... - runs it behind these words
-start_nginx()
-{
-	local directory=$work/$1
-
-	shift
-	mkdir -p "$directory"
-	sed "s|DIRECTORY|$directory|" "$work/nginx.conf" >"$directory/nginx.conf"
-	"$@" nginx -e "$directory/error.log" -c "$directory/nginx.conf" \
-		-p "$directory" &
-	for _ in {1..100}; do
-		"$@" curl -sI -o /dev/null http://127.0.0.1:8080/ && return
-		sleep 0.1
-	done
-}
-
 # fetch URL OPTION... - slowly, so that there is something to ask about; not
 # before a part of it is there, and with it the keys
 fetch()
@@ -84,40 +68,21 @@ ask_openssl()
 	sleep 2
 }
 
-if ! command -v nginx >/dev/null || ! command -v curl >/dev/null; then
-	echo "1..0 # SKIP needs nginx and curl"
-	exit 4
-fi
-
+need_nginx
 begin
 within=()
-chmod 755 "$work"
 mkdir -p "$work/www"
 head -c 30M /dev/zero >"$work/www/large"
-openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes \
-	-keyout "$work/key.pem" -out "$work/cert.pem" -subj /CN=localhost \
-	-days 2 2>/dev/null
-cat >"$work/nginx.conf" <<END
-daemon off;
-pid DIRECTORY/nginx.pid;
-error_log DIRECTORY/error.log;
-worker_processes 1;
-events {}
-http {
-	access_log off;
-	root $work/www;
+nginx_conf "
 	send_timeout 3600;
-	ssl_certificate $work/cert.pem;
-	ssl_certificate_key $work/key.pem;
 	server {
 		listen 127.0.0.1:8443 ssl;
 		ssl_conf_command Options KTLS;
 	}
 	server { listen 127.0.0.1:8444 ssl; }
 	server { listen 127.0.0.1:8080; }
-}
-END
-start_nginx here env
+"
+start_nginx here http://127.0.0.1:8080/ env
 
 # Targets
 why :9
@@ -199,7 +164,7 @@ kill %%
 ip netns add $other
 ip -n $other link set lo up
 within=(ip netns exec "$other")
-start_nginx there "${within[@]}"
+start_nginx there http://127.0.0.1:8080/ "${within[@]}"
 fetch https://127.0.0.1:8443/large
 within=()
 why :8443
