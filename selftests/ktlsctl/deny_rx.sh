@@ -7,56 +7,18 @@
 
 set -u
 
+here=$(dirname "$(realpath "$0")")
+# shellcheck source=selftests/ktlsctl/common.sh
+. "$here/common.sh"
 port=8443
 clients=3
-n=0 failed=0
 
 # In a network namespace of its own, so that nothing else is counted.
 if [ "${KTLS_DENY_RX-}" != netns ]; then
-	if ! command -v nginx >/dev/null || ! command -v curl >/dev/null; then
-		echo "1..0 # SKIP needs nginx and curl"
-		exit 4
-	fi
+	need_nginx
 	KTLS_DENY_RX=netns exec unshare --net "$0"
 fi
 ip link set lo up
-
-tap()
-{
-	n=$((n + 1))
-	if [ "$1" = 0 ]; then
-		echo "ok $n $2"
-	else
-		echo "not ok $n $2"
-		echo "# ${out//$'\n'/$'\n# '}"
-		failed=1
-	fi
-}
-
-# expect CODE REGEX COMMAND... - its exit code, and something that it says
-expect()
-{
-	local code=$1 regex=$2 got=0
-
-	shift 2
-	out=$(timeout 20 "$@" 2>&1 </dev/null) || got=$?
-	[ "$got" = "$code" ] && grep -qE -- "$regex" <<<"$out"
-	tap $? "$* (exit $code)"
-	[ "$got" = "$code" ] || echo "# exit code was $got"
-}
-
-# json PYTHON COMMAND... - an expression about the JSON that it prints, as j
-json()
-{
-	local expression=$1
-
-	shift
-	out=$("$@" 2>&1) && python3 -c "
-import json, sys
-j = json.loads(sys.argv[1])
-sys.exit(not ($expression))" "$out"
-	tap $? "$*: $expression"
-}
 
 # same FILE - it is the one that nginx has
 same()
@@ -78,38 +40,14 @@ await()
 	done
 }
 
-work=$(mktemp -d)
-# shellcheck disable=SC2317,SC2329 # the trap
-cleanup()
-{
-	# shellcheck disable=SC2046 # a word each
-	kill $(jobs -p) 2>/dev/null
-	wait 2>/dev/null
-	rm -r "$work"
-}
-trap cleanup EXIT
-
+begin
 mkdir -m 777 "$work/www" "$work/www/put"
-chmod 755 "$work"
 head -c 6M /dev/urandom >"$work/www/large"
-openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes \
-	-keyout "$work/key.pem" -out "$work/cert.pem" -subj /CN=localhost \
-	-days 2 2>/dev/null
-cat >"$work/nginx.conf" <<END
-daemon off;
-pid $work/nginx.pid;
-error_log $work/error.log;
-worker_processes 1;
-user root;
-events {}
-http {
-	access_log off;
+# With a worker that may write there.
+nginx_conf "
 	sendfile on;
-	root $work/www;
 	client_max_body_size 0;
 	client_body_temp_path $work/body;
-	ssl_certificate $work/cert.pem;
-	ssl_certificate_key $work/key.pem;
 	# In both directions with every OpenSSL that has kernel TLS.
 	ssl_protocols TLSv1.2;
 	ssl_ciphers ECDHE-ECDSA-AES128-GCM-SHA256;
@@ -120,13 +58,8 @@ http {
 			dav_methods PUT;
 		}
 	}
-}
-END
-nginx -e "$work/error.log" -c "$work/nginx.conf" -p "$work" &
-for _ in {1..100}; do
-	curl -skI -o /dev/null https://127.0.0.1:$port/ && break
-	sleep 0.1
-done
+" 'user root;'
+start_nginx here https://127.0.0.1:$port/ env
 
 # fetch NAME [OPTION...]
 fetch()
@@ -144,8 +77,6 @@ put()
 	tap $? "curl sends $1 to nginx"
 	same "$work/www/put/$1"
 }
-
-echo "TAP version 13"
 
 # A new connection as it is without a policy.
 put before
@@ -210,5 +141,4 @@ expect 0 'No open socket violates' ktlsctl policy check
 json "not [s for s in j['sockets'] if 'last-error' in s.get('tx', {}) or
       'last-error' in s.get('rx', {})]" ktlsctl -j stats --closed sport $port
 
-echo "1..$n"
-exit $failed
+finish

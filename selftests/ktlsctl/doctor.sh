@@ -10,75 +10,39 @@
 set -u
 
 here=$(dirname "$(realpath "$0")")
+# shellcheck source=selftests/ktlsctl/common.sh
+. "$here/common.sh"
 other=ktlsctl-doctor
+url=https://127.0.0.1:8443
 boot=/etc/modules-load.d/ktlsctl-test.conf
 forbid=/etc/modprobe.d/ktlsctl-test.conf
-n=0 failed=0
 
-# The condition, as a command that can be asked for its status.
-holds()
-{
-	[ "$@" ]
-}
-
-tap()
-{
-	n=$((n + 1))
-	if [ "$1" = 0 ]; then
-		echo "ok $n $2"
-	else
-		echo "not ok $n $2"
-		echo "# ${out//$'\n'/$'\n# '}"
-		failed=1
-	fi
-}
-
-# check NAME PYTHON - an expression about the JSON in $out, as j
-check()
-{
-	python3 -c "
-import json, re, sys
-j = json.loads(sys.argv[1])
+# Of doctor's report.
+python="
 items = {(i['area'], i['name']): i
 	 for i in (j.get('items', []) if isinstance(j, dict) else [])}
 def item(area, name, state, regex=''):
     i = items[area, name]
     return i['state'] == state and re.search(regex, i['evidence'])
-sys.exit(not ($2))" "$out"
-	tap $? "$1"
-}
+"
 
 doctor()
 {
 	out=$(ktlsctl -j doctor "$@" 2>&1)
 }
 
-# shellcheck disable=SC2317,SC2329 # the trap calls it
-cleanup()
+# shellcheck disable=SC2317,SC2329 # cleanup calls it
+restore()
 {
-	# shellcheck disable=SC2046 # a word each
-	kill $(jobs -p) 2>/dev/null
-	wait 2>/dev/null
 	ip netns del "$other" 2>/dev/null
-	rm -rf "$work" "$boot" "$forbid"
+	rm -f "$boot" "$forbid"
 	rmdir "${boot%/*}" 2>/dev/null
 	# As it was found.
 	modprobe tls
-	[ -e /sys/module/ktls ] || insmod "$here/../../kmod/ktls/ktls.ko"
+	load_ktls
 }
 
-# start_nginx COMMAND... - runs it behind these words
-start_nginx()
-{
-	"$@" nginx -e "$work/error.log" -c "$work/nginx.conf" -p "$work" &
-	nginx=$!
-	for _ in {1..100}; do
-		"$@" curl -skI -o /dev/null https://127.0.0.1:8443/ && return
-		sleep 0.1
-	done
-}
-
-# nginx does not like a second with the same PID file.
+# Until it is gone.
 stop_nginx()
 {
 	kill "$1"
@@ -89,7 +53,7 @@ stop_nginx()
 fetch()
 {
 	curl -sk --limit-rate 100k "--tlsv$1" --tls-max "$1" -o /dev/null \
-		https://127.0.0.1:8443/large &
+		$url/large &
 	for _ in {1..100}; do
 		[ "$(ktlsctl -j stats sport 8443 | grep -c '"cookie"')" = 1 ] &&
 			break
@@ -102,41 +66,21 @@ fetch()
 	wait $! 2>/dev/null
 }
 
-if ! command -v nginx >/dev/null || ! command -v curl >/dev/null; then
-	echo "1..0 # SKIP needs nginx and curl"
-	exit 4
-fi
-
-echo "TAP version 13"
-work=$(mktemp -d)
-trap cleanup EXIT
-chmod 755 "$work"
+need_nginx
+begin
 mkdir -p "$work/www" "${boot%/*}" "${forbid%/*}"
 head -c 4M /dev/zero >"$work/www/large"
-openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes \
-	-keyout "$work/key.pem" -out "$work/cert.pem" -subj /CN=localhost \
-	-addext subjectAltName=DNS:localhost -days 2 2>/dev/null
-cat >"$work/nginx.conf" <<END
-daemon off;
-pid $work/nginx.pid;
-error_log $work/error.log;
-worker_processes 1;
-events {}
-http {
-	access_log off;
-	root $work/www;
+nginx_conf "
 	sendfile on;
-	ssl_certificate $work/cert.pem;
-	ssl_certificate_key $work/key.pem;
 	ssl_protocols TLSv1.2 TLSv1.3;
 	server {
 		listen 127.0.0.1:8443 ssl;
 		ssl_conf_command Options KTLS;
 	}
-}
-END
+"
 echo tls >$boot
-start_nginx env
+start_nginx here $url/ env
+nginx=$!
 
 # What is foretold...
 out=$(ktlsctl -j probe localhost:8443 --ca "$work/cert.pem")
@@ -217,7 +161,8 @@ kill $deaf
 stop_nginx $nginx
 ip netns add $other
 ip -n $other link set lo up
-start_nginx ip netns exec $other
+start_nginx there $url/ ip netns exec $other
+nginx=$!
 doctor
 check "doctor: nginx in another namespace" \
 	"item('server', 'nginx', 'ok', 'another network namespace')"
@@ -266,5 +211,4 @@ else
 	echo "# tls.ko is in use"
 fi
 
-echo "1..$n"
-exit $failed
+finish

@@ -7,45 +7,9 @@
 set -u
 
 here=$(dirname "$(realpath "$0")")
+# shellcheck source=selftests/ktlsctl/common.sh
+. "$here/common.sh"
 nobody=65534
-n=0 failed=0
-
-tap()
-{
-	n=$((n + 1))
-	if [ "$1" = 0 ]; then
-		echo "ok $n $2"
-	else
-		echo "not ok $n $2"
-		echo "# ${out//$'\n'/$'\n# '}"
-		failed=1
-	fi
-}
-
-# expect CODE REGEX COMMAND... - its exit code, and something that it says
-expect()
-{
-	local code=$1 regex=$2 got=0
-
-	shift 2
-	out=$(timeout 20 "$@" 2>&1 </dev/null) || got=$?
-	[ "$got" = "$code" ] && grep -qE -- "$regex" <<<"$out"
-	tap $? "$* (exit $code)"
-	[ "$got" = "$code" ] || echo "# exit code was $got"
-}
-
-# json PYTHON COMMAND... - an expression about the JSON that it prints, as j
-json()
-{
-	local expression=$1
-
-	shift
-	out=$("$@" 2>&1) && python3 -c "
-import json, sys
-j = json.loads(sys.argv[1])
-sys.exit(not ($expression))" "$out"
-	tap $? "$*: $expression"
-}
 
 lines()
 {
@@ -57,14 +21,9 @@ lines()
 	tap $? "$*: $want lines"
 }
 
-echo "TAP version 13"
-
-work=$(mktemp -d)
-trap 'rm -r "$work"' EXIT
-
-"$here/pairs.py" 0 >"$work/pairs" &
+begin
+start_pairs env
 pairs=$!
-until [ "$(wc -l <"$work/pairs")" = 4 ]; do sleep 0.1; done
 {
 	read -r cookie port
 	read -r _ remote
@@ -148,7 +107,7 @@ json "len([s for s in j['sockets'] if s['uid'] == $nobody]) == 4" \
 rmmod ktls
 expect 1 'not loaded.*modprobe ktls' ktlsctl stats
 json "'not loaded' in j['error']" sh -c "ktlsctl -j stats || true"
-insmod "$here/../../kmod/ktls/ktls.ko"
+load_ktls
 json "all('adopted' in s['flags'] for s in j['sockets'])" \
 	"${ktls[@]}" stats
 json "j['sockets'][0]['tx']['key-records'] == 11" "${ktls[@]}" stats sport "$port"
@@ -156,5 +115,4 @@ json "j['sockets'][0]['tx']['records'] == 0" "${ktls[@]}" stats sport "$port"
 expect 0 'adopted' ktlsctl stats
 
 kill "$pairs"
-echo "1..$n"
-exit $failed
+finish

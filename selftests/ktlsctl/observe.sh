@@ -10,40 +10,16 @@
 set -u
 
 here=$(dirname "$(realpath "$0")")
+# shellcheck source=selftests/ktlsctl/common.sh
+. "$here/common.sh"
 other=ktlsctl-observe
-n=0 failed=0
 
-# The condition, as a command that can be asked for its status.
-holds()
-{
-	[ "$@" ]
-}
-
-tap()
-{
-	n=$((n + 1))
-	if [ "$1" = 0 ]; then
-		echo "ok $n $2"
-	else
-		echo "not ok $n $2"
-		echo "# ${out//$'\n'/$'\n# '}"
-		failed=1
-	fi
-}
-
-# check NAME PYTHON - an expression about the JSON in $out, as j
-check()
-{
-	python3 -c "
-import json, sys
-j = json.loads(sys.argv[1])
+python="
 def of(comm):
     return [p for p in j['processes'] if p['comm'] == comm]
 def sums(key):
     return sum(p[key] for p in j['processes'])
-sys.exit(not ($2))" "$out"
-	tap $? "$1"
-}
+"
 
 # observe ARG... - the report is left in $out, the exit status in $status
 observe()
@@ -63,60 +39,22 @@ get()
 	curl -sk "$@" "https://127.0.0.1:$port/file" | cmp - "$work/www/file"
 }
 
-# shellcheck disable=SC2317,SC2329 # the trap calls it
-cleanup()
+# shellcheck disable=SC2317,SC2329 # cleanup calls it
+restore()
 {
-	# shellcheck disable=SC2046 # a word each
-	kill $(jobs -p) 2>/dev/null
-	wait 2>/dev/null
 	ip netns del "$other" 2>/dev/null
-	rm -rf "$work"
 	modprobe tls
-	[ -e /sys/module/ktls ] || insmod "$here/../../kmod/ktls/ktls.ko"
+	load_ktls
 	ktlsctl policy default allow >/dev/null
 }
 
-# start_nginx NAME COMMAND... - runs it behind these words
-start_nginx()
-{
-	local pid="$work/$1.pid"
-
-	shift
-	sed "s|PID|$pid|" "$work/nginx.conf" >"$pid.conf"
-	"$@" nginx -e "$work/error.log" -c "$pid.conf" -p "$work" &
-	for _ in {1..100}; do
-		"$@" curl -skI -o /dev/null https://127.0.0.1:8444/ && return
-		sleep 0.1
-	done
-}
-
-if ! command -v nginx >/dev/null || ! command -v curl >/dev/null; then
-	echo "1..0 # SKIP needs nginx and curl"
-	exit 4
-fi
-
-echo "TAP version 13"
-work=$(mktemp -d)
-trap cleanup EXIT
-chmod 755 "$work"
+need_nginx
+begin
 mkdir "$work/www"
 head -c 300000 /dev/urandom >"$work/www/file"
 head -c 32M /dev/zero >"$work/www/large"
-openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes \
-	-keyout "$work/key.pem" -out "$work/cert.pem" -subj /CN=localhost \
-	-days 2 2>/dev/null
-cat >"$work/nginx.conf" <<END
-daemon off;
-pid PID;
-error_log $work/error.log;
-worker_processes 1;
-events {}
-http {
-	access_log off;
-	root $work/www;
+nginx_conf "
 	sendfile on;
-	ssl_certificate $work/cert.pem;
-	ssl_certificate_key $work/key.pem;
 	ssl_protocols TLSv1.2 TLSv1.3;
 	ssl_ciphers ALL;
 	server {
@@ -126,12 +64,11 @@ http {
 	server {
 		listen 127.0.0.1:8444 ssl;
 	}
-}
-END
+"
 export -f get
 export work
 modprobe tls
-start_nginx here env
+start_nginx here https://127.0.0.1:8444/ env
 
 # The command is left alone.
 out=$(ktlsctl -j observe -- cat <<<"through" 2>/dev/null)
@@ -204,7 +141,7 @@ ktlsctl policy default allow >/dev/null
 # Elsewhere.
 ip netns add $other
 ip -n $other link set lo up
-start_nginx there ip netns exec $other
+start_nginx there https://127.0.0.1:8444/ ip netns exec $other
 observe -- ip netns exec $other bash -c 'get 8443'
 check "elsewhere" "j['conclusion'] == 'elsewhere' and
 	'--netns $other' in j['text'] and not j['processes']"
@@ -247,5 +184,4 @@ check "without ktls.ko, not used" "j['conclusion'] == 'unused' and
 observe -- ip netns exec $other bash -c 'get 8443'
 check "without ktls.ko, elsewhere" "j['conclusion'] == 'elsewhere'"
 
-echo "1..$n"
-exit $failed
+finish

@@ -7,51 +7,9 @@
 set -u
 
 here=$(dirname "$(realpath "$0")")
+# shellcheck source=selftests/ktlsctl/common.sh
+. "$here/common.sh"
 nobody=65534
-n=0 failed=0
-
-# The condition, as a command that can be asked for its status.
-holds()
-{
-	[ "$@" ]
-}
-
-tap()
-{
-	n=$((n + 1))
-	if [ "$1" = 0 ]; then
-		echo "ok $n $2"
-	else
-		echo "not ok $n $2"
-		echo "# ${out//$'\n'/$'\n# '}"
-		failed=1
-	fi
-}
-
-# expect CODE REGEX COMMAND... - its exit code, and something that it says
-expect()
-{
-	local code=$1 regex=$2 got=0
-
-	shift 2
-	out=$(timeout 20 "$@" 2>&1 </dev/null) || got=$?
-	[ "$got" = "$code" ] && grep -qE -- "$regex" <<<"$out"
-	tap $? "$* (exit $code)"
-	[ "$got" = "$code" ] || echo "# exit code was $got"
-}
-
-# json PYTHON COMMAND... - an expression about the JSON that it prints, as j
-json()
-{
-	local expression=$1
-
-	shift
-	out=$("$@" 2>&1) && python3 -c "
-import json, sys
-j = json.loads(sys.argv[1])
-sys.exit(not ($expression))" "$out"
-	tap $? "$*: $expression"
-}
 
 # tries UID RESULT... - of ulp, tx and rx
 tries()
@@ -72,25 +30,19 @@ load()
 		sh "$@"
 }
 
-echo "TAP version 13"
-
-work=$(mktemp -d)
-pairs=
-# shellcheck disable=SC2317,SC2329 # the trap
-cleanup()
+# shellcheck disable=SC2317,SC2329 # cleanup calls it
+restore()
 {
-	[ -z "$pairs" ] || kill "$pairs" 2>/dev/null
 	ktlsctl policy reset >/dev/null 2>&1
-	rm -r "$work"
 }
-trap cleanup EXIT
+
+begin
 ktls=(ktlsctl -j)
 key=(version 1.3 cipher aes-gcm-128)
 unprivileged=(setpriv --reuid "$nobody" --clear-groups)
 
-"$here/pairs.py" 0 >"$work/pairs" &
+start_pairs env
 pairs=$!
-until [ "$(wc -l <"$work/pairs")" = 4 ]; do sleep 0.1; done
 
 expect 0 'rules +none' ktlsctl policy show
 expect 0 'No open socket violates' ktlsctl policy check
@@ -176,7 +128,6 @@ holds "$out" = 0
 tap $? "none of them is connected any more"
 kill "$pairs"
 wait "$pairs" 2>/dev/null
-pairs=
 expect 0 'No open socket violates' ktlsctl policy check
 
 # Namespaces inherit, until they have their own.
@@ -188,15 +139,13 @@ json "len(j['rule']) == 1" "${ktls[@]}" policy show
 expect 0 'none|no policy' ktlsctl --netns ktlsctl-policy policy reset
 ip netns exec ktlsctl-policy ip link set lo up
 ktlsctl policy reset >/dev/null
-ip netns exec ktlsctl-policy "$here/pairs.py" 0 >"$work/pairs" &
+start_pairs ip netns exec ktlsctl-policy
 pairs=$!
-until [ "$(wc -l <"$work/pairs")" = 4 ]; do sleep 0.1; done
 load 'deny version 1.3'
 expect 0 'No open socket' ktlsctl policy check
 expect 0 '2 ended, 2 closed' ktlsctl --netns ktlsctl-policy policy check --shutdown
 kill "$pairs"
 wait "$pairs" 2>/dev/null
-pairs=
 ip netns del ktlsctl-policy
 
 # As large as one may be, there and back; one more is refused.
@@ -216,8 +165,7 @@ expect 0 'no policy of this' ktlsctl policy reset
 load 'deny rx'
 rmmod ktls
 expect 1 'not loaded' ktlsctl policy show
-insmod "$here/../../kmod/ktls/ktls.ko"
+load_ktls
 tries 0 'ulp ok' 'tx ok' 'rx ok'
 
-echo "1..$n"
-exit $failed
+finish

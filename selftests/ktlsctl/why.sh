@@ -12,28 +12,12 @@
 set -u
 
 here=$(dirname "$(realpath "$0")")
+# shellcheck source=selftests/ktlsctl/common.sh
+. "$here/common.sh"
 other=ktlsctl-why
-n=0 failed=0
 
-tap()
-{
-	n=$((n + 1))
-	if [ "$1" = 0 ]; then
-		echo "ok $n $2"
-	else
-		echo "not ok $n $2"
-		echo "# ${out//$'\n'/$'\n# '}"
-		failed=1
-	fi
-}
-
-# check NAME PYTHON - an expression about the JSON in $out, as j; c is the first
-# connection in it
-check()
-{
-	python3 -c "
-import json, re, sys
-j = json.loads(sys.argv[1])
+# Of the first connection in the JSON, c.
+python="
 c = (j.get('connections') or [None])[0]
 def said(regex):
     return any(re.search(regex, e['from'] + ': ' + e['text'])
@@ -41,9 +25,7 @@ def said(regex):
 def both(verdict, reason=None):
     return all(c[d]['verdict'] == verdict and c[d].get('reason') == reason
 	       for d in ('tx', 'rx'))
-sys.exit(not ($2))" "$out"
-	tap $? "$1"
-}
+"
 
 why()
 {
@@ -51,33 +33,13 @@ why()
 	status=$?
 }
 
-# shellcheck disable=SC2317,SC2329 # the trap calls it
-cleanup()
+# shellcheck disable=SC2317,SC2329 # cleanup calls it
+restore()
 {
-	# shellcheck disable=SC2046 # a word each
-	kill $(jobs -p) 2>/dev/null
-	wait 2>/dev/null
 	ip netns del "$other" 2>/dev/null
-	rm -rf "$work"
 	# As it was found.
-	[ -e /sys/module/ktls ] || insmod "$here/../../kmod/ktls/ktls.ko"
+	load_ktls
 	ktlsctl policy reset >/dev/null
-}
-
-# start_nginx DIRECTORY COMMAND... - runs it behind these words
-start_nginx()
-{
-	local directory=$work/$1
-
-	shift
-	mkdir -p "$directory"
-	sed "s|DIRECTORY|$directory|" "$work/nginx.conf" >"$directory/nginx.conf"
-	"$@" nginx -e "$directory/error.log" -c "$directory/nginx.conf" \
-		-p "$directory" &
-	for _ in {1..100}; do
-		"$@" curl -sI -o /dev/null http://127.0.0.1:8080/ && return
-		sleep 0.1
-	done
 }
 
 # fetch URL OPTION... - slowly, so that there is something to ask about; not
@@ -106,42 +68,21 @@ ask_openssl()
 	sleep 2
 }
 
-if ! command -v nginx >/dev/null || ! command -v curl >/dev/null; then
-	echo "1..0 # SKIP needs nginx and curl"
-	exit 4
-fi
-
-echo "TAP version 13"
-work=$(mktemp -d)
+need_nginx
+begin
 within=()
-trap cleanup EXIT
-chmod 755 "$work"
 mkdir -p "$work/www"
 head -c 30M /dev/zero >"$work/www/large"
-openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes \
-	-keyout "$work/key.pem" -out "$work/cert.pem" -subj /CN=localhost \
-	-days 2 2>/dev/null
-cat >"$work/nginx.conf" <<END
-daemon off;
-pid DIRECTORY/nginx.pid;
-error_log DIRECTORY/error.log;
-worker_processes 1;
-events {}
-http {
-	access_log off;
-	root $work/www;
+nginx_conf "
 	send_timeout 3600;
-	ssl_certificate $work/cert.pem;
-	ssl_certificate_key $work/key.pem;
 	server {
 		listen 127.0.0.1:8443 ssl;
 		ssl_conf_command Options KTLS;
 	}
 	server { listen 127.0.0.1:8444 ssl; }
 	server { listen 127.0.0.1:8080; }
-}
-END
-start_nginx here env
+"
+start_nginx here http://127.0.0.1:8080/ env
 
 # Targets
 why :9
@@ -223,7 +164,7 @@ kill %%
 ip netns add $other
 ip -n $other link set lo up
 within=(ip netns exec "$other")
-start_nginx there "${within[@]}"
+start_nginx there http://127.0.0.1:8080/ "${within[@]}"
 fetch https://127.0.0.1:8443/large
 within=()
 why :8443
@@ -257,11 +198,10 @@ check "without ktls.ko: sock_diag has the mode" "both('software') and
 why :9443
 check "and the command line has the reason" \
 	"both('never-asked', 'option-not-set')"
-insmod "$here/../../kmod/ktls/ktls.ko"
+load_ktls
 why :8443
 check "a connection that is older than ktls.ko" "both('software') and
 	said('before ktls.ko was loaded')"
 kill $server
 
-echo "1..$n"
-exit $failed
+finish
