@@ -54,6 +54,8 @@ nginx_conf "
 	ssl_conf_command Options KTLS;
 	server {
 		listen 127.0.0.1:$port ssl;
+		# Some clients wait.
+		send_timeout 600;
 		location /put/ {
 			dav_methods PUT;
 		}
@@ -61,13 +63,13 @@ nginx_conf "
 " 'user root;'
 start_nginx here https://127.0.0.1:$port/ env
 
-# fetch NAME [OPTION...]
-fetch()
+# begin NAME GATE - a fetch that stops in the middle until there is a file GATE
+begin()
 {
-	local name=$1
-
-	shift
-	curl -skf "$@" -o "$work/$name" https://127.0.0.1:$port/large
+	curl -skf "https://127.0.0.1:$port/large" | {
+		until [ -e "$work/$2" ]; do sleep 0.1; done
+		cat >"$work/$1"
+	} &
 }
 
 put()
@@ -93,10 +95,10 @@ both="s['tx']['mode'] == 'sw' and s['rx']['mode'] == 'sw'"
 json "j['sockets'] and all($both for s in j['sockets'])" \
 	cat "$work/closed"
 
-# They take a while, and go on meanwhile.
+# They go on when all else was seen.
 pids=()
 for i in $(seq $clients); do
-	fetch "old.$i" --limit-rate 200k &
+	begin "old.$i" go-old
 	pids+=($!)
 done
 await $clients rx
@@ -108,12 +110,13 @@ print(sorted(s["cookie"] for s in json.load(sys.stdin)["sockets"]))' <<<"$out")
 # The line.
 expect 0 '1 rule, default allow' ktlsctl policy add 1 deny rx
 
-fetch new --limit-rate 1M &
+begin new go-new
 new=$!
 await $((clients + 1)) tx
 json "[(s['tx']['mode'], s.get('rx', {}).get('mode', 'none')) for s in j['sockets']
       if s['cookie'] not in $old] == [('sw', 'none')]" \
 	ktlsctl -j stats sport $port
+: >"$work/go-new"
 wait $new
 same "$work/new"
 put after
@@ -129,6 +132,7 @@ json "len(j['sockets']) == $clients and all($both for s in j['sockets'])" \
 	ktlsctl -j stats sport $port
 
 # They have it to the end.
+: >"$work/go-old"
 wait "${pids[@]}"
 for i in $(seq $clients); do
 	same "$work/old.$i"

@@ -1266,6 +1266,8 @@ def test_manual():
 
 
 def main():
+    # Whoever was started in the background ignores it, and so would those we start.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     print("TAP version 13")
     for test in (test_usage, test_help, test_kernel_errors, test_text,
                  test_width, test_watch, test_monitor, test_output,
