@@ -63,8 +63,8 @@ nginx_conf "
 " 'user root;'
 start_nginx here https://127.0.0.1:$port/ env
 
-# begin NAME GATE - a fetch that stops in the middle until there is a file GATE
-begin()
+# hold NAME GATE - a fetch that stops in the middle until there is a file GATE
+hold()
 {
 	curl -skf "https://127.0.0.1:$port/large" | {
 		until [ -e "$work/$2" ]; do sleep 0.1; done
@@ -98,7 +98,7 @@ json "j['sockets'] and all($both for s in j['sockets'])" \
 # They go on when all else was seen.
 pids=()
 for i in $(seq $clients); do
-	begin "old.$i" go-old
+	hold "old.$i" go-old
 	pids+=($!)
 done
 await $clients rx
@@ -110,7 +110,7 @@ print(sorted(s["cookie"] for s in json.load(sys.stdin)["sockets"]))' <<<"$out")
 # The line.
 expect 0 '1 rule, default allow' ktlsctl policy add 1 deny rx
 
-begin new go-new
+hold new go-new
 new=$!
 await $((clients + 1)) tx
 json "[(s['tx']['mode'], s.get('rx', {}).get('mode', 'none')) for s in j['sockets']
