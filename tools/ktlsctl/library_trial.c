@@ -10,6 +10,7 @@
 #include <fcntl.h>
 #include <grp.h>
 #include <linux/capability.h>
+#include <linux/keyctl.h>
 #include <openssl/bio.h>
 #include <openssl/err.h>
 #include <openssl/evp.h>
@@ -37,6 +38,16 @@
 #define FD_LIBSSL 4
 #define FD_LIBCRYPTO 5
 #define FDS_END 6
+
+/*
+ * Nobody else is that user, nor anybody's process or file.  Where it is not to
+ * be had, as in a user namespace, it is nobody.
+ */
+#define USER_OF_NONE ((uid_t)-3)
+#define USER_NOBODY 65534
+
+/* Besides the loader's own, and ours: libssl and libcrypto take 10 MiB. */
+#define MEMORY_MAX (1ull << 30)
 
 /* As in capability.c. */
 #define CTRL_SET_KTLS 72
@@ -298,25 +309,25 @@ static bool fail(struct build_trial *t, const char *what)
 	return false;
 }
 
-static bool enter(const struct identity *id, struct build_trial *t)
+static bool enter(unsigned int of, struct build_trial *t)
 {
 	char path[64];
 	int root, pidfd, flags = 0;
 	bool same_root;
 	size_t i;
 
-	snprintf(path, sizeof(path), "/proc/%u/root", id->pid);
-	same_root = is_ours(id->pid, "root/.");
+	snprintf(path, sizeof(path), "/proc/%u/root", of);
+	same_root = is_ours(of, "root/.");
 	root = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
 	if (root < 0)
 		return fail(t, "open its root directory");
 	for (i = 0; i < ARRAY_SIZE(namespaces); i++) {
 		snprintf(path, sizeof(path), "ns/%s", namespaces[i].name);
-		if (!is_ours(id->pid, path))
+		if (!is_ours(of, path))
 			flags |= namespaces[i].flag;
 	}
 	if (flags) {
-		pidfd = syscall(SYS_pidfd_open, id->pid, 0);
+		pidfd = syscall(SYS_pidfd_open, of, 0);
 		if (pidfd < 0 || setns(pidfd, flags))
 			return fail(t, "enter its namespaces");
 		close(pidfd);
@@ -335,8 +346,29 @@ static void limit(int resource, rlim_t value)
 	setrlimit(resource, &limit);
 }
 
-/* No more than the process may do, and less. */
-static bool drop(const struct identity *id, struct build_trial *t)
+/* Whoever has none sees only processes that are his own. */
+static bool has_capabilities(void)
+{
+	struct __user_cap_header_struct header = {
+		.version = _LINUX_CAPABILITY_VERSION_3,
+	};
+	struct __user_cap_data_struct data[_LINUX_CAPABILITY_U32S_3] = { 0 };
+
+	return syscall(SYS_capget, &header, data) || data[0].permitted ||
+	       data[1].permitted;
+}
+
+static bool become(uid_t user)
+{
+	return !setresgid(user, user, user) && !setresuid(user, user, user);
+}
+
+/*
+ * Not the user of the process: which that is may change between two looks at it,
+ * as when it executes a program that is setuid, and to become root for a file of
+ * somebody else's would be to run it as root.
+ */
+static bool drop(struct build_trial *t)
 {
 	struct __user_cap_header_struct header = {
 		.version = _LINUX_CAPABILITY_VERSION_3,
@@ -346,18 +378,19 @@ static bool drop(const struct identity *id, struct build_trial *t)
 
 	for (cap = 0; cap < 64; cap++)
 		prctl(PR_CAPBSET_DROP, cap, 0, 0, 0);
-	if (!geteuid() && setgroups(0, NULL))
-		return fail(t, "drop groups");
-	if (setresgid(id->gid, id->gid, id->gid) ||
-	    setresuid(id->uid, id->uid, id->uid))
-		return fail(t, "become its user");
+	if (has_capabilities() &&
+	    (setgroups(0, NULL) ||
+	     (!become(USER_OF_NONE) && !become(USER_NOBODY))))
+		return fail(t, "become another user");
 	if (syscall(SYS_capset, &header, none) ||
 	    prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0))
 		return fail(t, "drop privileges");
 	limit(RLIMIT_CPU, TRIAL_SECONDS);
 	limit(RLIMIT_FSIZE, 0);
 	limit(RLIMIT_CORE, 0);
-	alarm(TRIAL_SECONDS);
+#ifndef __SANITIZE_ADDRESS__
+	limit(RLIMIT_AS, MEMORY_MAX);
+#endif
 	return true;
 }
 
@@ -391,59 +424,6 @@ static void report(const struct build_trial *t)
 	_exit(0);
 }
 
-struct work {
-	const struct credentials *credentials;
-	struct build_trial *trial;
-};
-
-/*
- * In a thread of its own: their libc numbers the data of threads as ours does,
- * and the first thread has data of our libcrypto.  For the same reason it does
- * not end, or our libcrypto would free what theirs has left.
- */
-static void *try_in_thread(void *arg)
-{
-	const struct work *work = arg;
-
-	try_all(work->credentials, work->trial);
-	report(work->trial);
-}
-
-__attribute__((noreturn))
-static void run_child(const struct identity *id, const struct credentials *c,
-		      int result, int libssl, int libcrypto)
-{
-	static struct build_trial t;
-	struct work work = { c, &t };
-	pthread_t thread;
-	pid_t pid;
-
-	signal(SIGPIPE, SIG_DFL);
-	if (!keep_files(result, libssl, libcrypto, &t) || !enter(id, &t))
-		report(&t);
-	/* The namespace of processes is that of children only. */
-	pid = fork();
-	if (pid < 0) {
-		fail(&t, "start a process");
-		report(&t);
-	}
-	if (pid) {
-		waitpid(pid, NULL, 0);
-		_exit(0);
-	}
-	if (drop(id, &t)) {
-		/* Behind the change of user, which resets it. */
-		prctl(PR_SET_PDEATHSIG, SIGKILL);
-		if (pthread_create(&thread, NULL, try_in_thread, &work))
-			fail(&t, "start a thread");
-		else
-			pthread_join(thread, NULL);
-	}
-	report(&t);
-}
-
-/* Ours */
-
 static bool make_credentials(struct credentials *c)
 {
 	EVP_PKEY *key;
@@ -459,10 +439,107 @@ static bool make_credentials(struct credentials *c)
 	return c->cert_len > 0 && c->key_len > 0;
 }
 
+struct work {
+	const struct credentials *credentials;
+	struct build_trial *trial;
+};
+
+/*
+ * In a thread of its own: their libc numbers the data of threads as ours does,
+ * and the first thread has data of our libcrypto.  For the same reason it does
+ * not end, or our libcrypto would free what theirs has left.
+ */
+static void *try_in_thread(void *arg)
+{
+	const struct work *work = arg;
+
+	/* There will be no other process or thread. */
+	limit(RLIMIT_NPROC, 0);
+	try_all(work->credentials, work->trial);
+	report(work->trial);
+}
+
+/* Whatever the other does about signals, and when ktlsctl is gone. */
+__attribute__((noreturn))
+static void end_in_time(pid_t pid)
+{
+	/* That of the result fails once nobody waits for it. */
+	struct pollfd fds[2] = { { .events = POLLIN }, { .fd = FD_RESULT } };
+	sigset_t all;
+
+	sigfillset(&all);
+	sigprocmask(SIG_BLOCK, &all, NULL);
+	fds[0].fd = syscall(SYS_pidfd_open, pid, 0);
+	if (fds[0].fd >= 0)
+		poll(fds, 2, TRIAL_SECONDS * 1000);
+	kill(pid, SIGKILL);
+	waitpid(pid, NULL, 0);
+	_exit(0);
+}
+
+void run_trial(int argc, char **argv)
+{
+	static struct build_trial t;
+	struct credentials c;
+	struct work work = { &c, &t };
+	pthread_t thread;
+	uint64_t of;
+	pid_t pid;
+
+	if (argc != 2 || !parse_number(argv[1], INT32_MAX, &of))
+		_exit(STATUS_USAGE);
+	/* No terminal to type into, and no keys of who runs us. */
+	if (setsid() < 0) {
+		fail(&t, "begin a session");
+		report(&t);
+	}
+	syscall(SYS_keyctl, KEYCTL_JOIN_SESSION_KEYRING, NULL);
+	if (!make_credentials(&c)) {
+		openssl_error(t.failure, sizeof(t.failure));
+		report(&t);
+	}
+	if (!enter(of, &t))
+		report(&t);
+	/* The namespace of processes is that of children only. */
+	pid = fork();
+	if (pid < 0) {
+		fail(&t, "start a process");
+		report(&t);
+	}
+	if (pid)
+		end_in_time(pid);
+	if (drop(&t)) {
+		if (pthread_create(&thread, NULL, try_in_thread, &work))
+			fail(&t, "start a thread");
+		else
+			pthread_join(thread, NULL);
+	}
+	report(&t);
+}
+
+/* Nothing that we have read is to be found in the memory of that program. */
+__attribute__((noreturn))
+static void run_child(unsigned int of, int result, int libssl, int libcrypto)
+{
+	static struct build_trial t;
+	char name[] = TRIAL_NAME, pid[16];
+	char *argv[] = { name, pid, NULL }, *envp[] = { NULL };
+
+	signal(SIGPIPE, SIG_DFL);
+	snprintf(pid, sizeof(pid), "%u", of);
+	if (keep_files(result, libssl, libcrypto, &t)) {
+		execve("/proc/self/exe", argv, envp);
+		fail(&t, "start ktlsctl again");
+	}
+	report(&t);
+}
+
+/* Ours */
+
 /* What it writes is not to be trusted. */
 static bool read_result(int fd, struct build_trial *t)
 {
-	uint64_t deadline = monotonic_ns() + TRIAL_SECONDS * 1000000000ull;
+	uint64_t deadline = monotonic_ns() + (TRIAL_SECONDS + 5) * 1000000000ull;
 	struct pollfd poll_fd = { .fd = fd, .events = POLLIN };
 	struct build_trial got;
 	size_t len = 0;
@@ -498,35 +575,29 @@ static bool read_result(int fd, struct build_trial *t)
 	return true;
 }
 
-void try_build(const struct identity *id, int libssl, int libcrypto,
+void try_build(unsigned int of, int libssl, int libcrypto,
 	       struct build_trial *t)
 {
-	struct credentials c;
 	int ends[2];
 	pid_t pid;
 
 	memset(t, 0, sizeof(*t));
-	if (!make_credentials(&c)) {
-		openssl_error(t->failure, sizeof(t->failure));
-	} else if (pipe2(ends, O_CLOEXEC)) {
+	if (pipe2(ends, O_CLOEXEC)) {
 		fail(t, "make a pipe");
-	} else {
-		fflush(stdout);
-		pid = fork();
-		if (!pid)
-			run_child(id, &c, ends[1], libssl, libcrypto);
-		close(ends[1]);
-		if (pid < 0) {
-			fail(t, "start a process");
-		} else {
-			if (!read_result(ends[0], t))
-				snprintf(t->failure, sizeof(t->failure),
-					 "it crashed, or took too long");
-			kill(pid, SIGKILL);
-			waitpid(pid, NULL, 0);
-		}
-		close(ends[0]);
+		return;
 	}
-	OPENSSL_free(c.cert);
-	OPENSSL_clear_free(c.key, c.key_len > 0 ? c.key_len : 0);
+	fflush(stdout);
+	pid = fork();
+	if (!pid)
+		run_child(of, ends[1], libssl, libcrypto);
+	close(ends[1]);
+	if (pid < 0)
+		fail(t, "start a process");
+	else if (!read_result(ends[0], t))
+		snprintf(t->failure, sizeof(t->failure),
+			 "it crashed, or took too long");
+	close(ends[0]);
+	/* It is the one that ends the other. */
+	if (pid > 0)
+		waitpid(pid, NULL, 0);
 }

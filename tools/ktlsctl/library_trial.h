@@ -3,8 +3,6 @@
 #ifndef LIBRARY_TRIAL_H
 #define LIBRARY_TRIAL_H
 
-#include <sys/types.h>
-
 #include "capability.h"
 
 struct build_trial {
@@ -17,21 +15,21 @@ struct build_trial {
 	bool asked[SUITES][DIRECTIONS];
 };
 
-/* Who runs it: a process with what it may do. */
-struct identity {
-	unsigned int pid;
-	uid_t uid;
-	gid_t gid;
-};
-
 /*
  * Loads libssl and libcrypto from open files, lets libssl shake hands with
  * itself, and sees which keys it offers to the kernel; none gets there.  The
- * files may be anybody's, so it is done by a child in the namespaces and the root
- * directory of the process, as its user, without capabilities and for a few
- * seconds at most.
+ * files may be anybody's, so it is done by this program started anew, in the
+ * namespaces and the root directory of the process @of, as a user that nobody
+ * else is, without capabilities, terminal or other files, and for a few seconds
+ * at most.
  */
-void try_build(const struct identity *identity, int libssl, int libcrypto,
+void try_build(unsigned int of, int libssl, int libcrypto,
 	       struct build_trial *trial);
+
+/* What this program is called by itself for that, and then runs. */
+#define TRIAL_NAME "ktlsctl-library-trial"
+
+__attribute__((noreturn))
+void run_trial(int argc, char **argv);
 
 #endif /* LIBRARY_TRIAL_H */

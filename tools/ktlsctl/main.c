@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "ktlsctl.h"
+#include "library_trial.h"
 
 struct options opt;
 
@@ -528,6 +529,8 @@ int main(int argc, char **argv)
 	fill_descriptors();
 	if (argc < 1)
 		return STATUS_USAGE;
+	if (!strcmp(argv[0], TRIAL_NAME))
+		run_trial(argc, argv);
 	l.words = calloc(argc, sizeof(*l.words));
 	if (!l.words)
 		return STATUS_FAILED;

@@ -256,18 +256,17 @@ static struct mapping *find_mapping(struct program *p, const char *prefix)
 	return NULL;
 }
 
-static void run_trial(struct holder *h, struct mapping *libssl,
+static void try_files(const struct holder *h, struct mapping *libssl,
 		      struct mapping *libcrypto, struct build_trial *trial)
 {
-	const struct identity id = { h->process.pid, h->uid, h->gid };
 	int ssl = open_mapping(h->process.pid, libssl);
 	int crypto = open_mapping(h->process.pid, libcrypto);
 
-	if (ssl < 0 || crypto < 0 || !h->known)
+	if (ssl < 0 || crypto < 0)
 		snprintf(trial->failure, sizeof(trial->failure),
 			 "it could not be opened: %s", strerror(errno));
 	else
-		try_build(&id, ssl, crypto, trial);
+		try_build(h->process.pid, ssl, crypto, trial);
 	if (ssl >= 0)
 		close(ssl);
 	if (crypto >= 0)
@@ -301,7 +300,7 @@ const struct build_trial *try_library_of(struct holder *h)
 	t->libssl = libssl->binary;
 	t->libcrypto = libcrypto->binary;
 	t->uid = h->uid;
-	run_trial(h, libssl, libcrypto, &t->trial);
+	try_files(h, libssl, libcrypto, &t->trial);
 	t->next = all_tried;
 	all_tried = t;
 	return p->trial = &t->trial;
