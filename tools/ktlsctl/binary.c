@@ -87,6 +87,12 @@ void free_binaries(void)
 	}
 }
 
+bool same_file(const struct mapped *a, const struct mapped *b)
+{
+	return a->inode == b->inode && a->major == b->major &&
+	       a->minor == b->minor;
+}
+
 void parse_mappings(const char *text, struct mappings *m)
 {
 	struct mapping mapping, *list;
@@ -98,18 +104,19 @@ void parse_mappings(const char *text, struct mappings *m)
 		end = text + strcspn(text, "\n");
 		memset(&mapping, 0, sizeof(mapping));
 		if (!parse_map(text, end, &mapping.file) ||
-		    !mapping.file.executable || m->count == MAPPINGS_MAX)
+		    !mapping.file.executable)
 			continue;
 		for (i = 0; i < m->count; i++)
-			if (m->list[i].file.inode == mapping.file.inode &&
-			    m->list[i].file.major == mapping.file.major &&
-			    m->list[i].file.minor == mapping.file.minor)
+			if (same_file(&m->list[i].file, &mapping.file))
 				break;
 		if (i < m->count)
 			continue;
-		list = reallocarray(m->list, m->count + 1, sizeof(*list));
-		if (!list)
+		list = m->count < MAPPINGS_MAX ?
+		       reallocarray(m->list, m->count + 1, sizeof(*list)) : NULL;
+		if (!list) {
+			m->incomplete = true;
 			return;
+		}
 		m->list = list;
 		m->list[m->count++] = mapping;
 	}
@@ -118,14 +125,20 @@ void parse_mappings(const char *text, struct mappings *m)
 int read_mappings(unsigned int pid, struct mappings *m)
 {
 	char path[64], *text;
+	size_t size;
 
 	*m = (struct mappings){ 0 };
 	snprintf(path, sizeof(path), "/proc/%u/maps", pid);
-	text = read_text(path);
+	text = read_bytes(path, &size);
 	if (!text)
 		return -errno;
 	parse_mappings(text, m);
+	/* There is more than was read. */
+	m->incomplete |= size && text[size - 1] != '\n';
 	free(text);
+	/* What is not there cannot be said of a part. */
+	if (m->incomplete)
+		return -EFBIG;
 	/* Kernel threads have none, and those that ended. */
 	return m->count ? 0 : -ENOENT;
 }
@@ -149,10 +162,10 @@ static int open_file(const char *path, const struct mapping *same)
 	struct stat st;
 	int fd;
 
-	fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+	fd = open_regular(open(path, O_PATH | O_CLOEXEC));
 	if (fd < 0)
 		return -1;
-	if (!fstat(fd, &st) && S_ISREG(st.st_mode) &&
+	if (!fstat(fd, &st) &&
 	    (!same || (st.st_ino == same->file.inode &&
 		       major(st.st_dev) == same->file.major &&
 		       minor(st.st_dev) == same->file.minor)))

@@ -36,8 +36,10 @@ struct mapping {
 struct mappings {
 	struct mapping *list;
 	size_t count;
+	bool incomplete;	/* there are more */
 };
 
+bool same_file(const struct mapped *a, const struct mapped *b);
 /* -errno if maps could not be read. */
 int read_mappings(unsigned int pid, struct mappings *mappings);
 void parse_mappings(const char *text, struct mappings *mappings);
@@ -46,7 +48,6 @@ void free_mappings(struct mappings *mappings);
 const char *mapping_name(const struct mapping *mapping);
 /* The very file that is mapped, also if it was replaced; or -1 and errno. */
 int open_mapping(unsigned int pid, const struct mapping *mapping);
-
 
 /* Is it in the file? */
 enum answer has_trait(unsigned int pid, struct mapping *mapping,

@@ -15,13 +15,13 @@
 #include <unistd.h>
 
 #include "conf_files.h"
-#include "ktlsctl.h"
+#include "host.h"
 
 /* More than any configuration has, and little to read. */
 #define FILES_MAX 4000
 #define FILE_MAX (1u << 20)
 #define BYTES_MAX (16u << 20)
-#define ENTRIES_MAX 10000
+#define ENTRIES_MAX 20000
 #define DEPTH_MAX 32
 /* Of a binary, and of a heap. */
 #define SEARCH_MAX (64u << 20)
@@ -31,6 +31,7 @@ struct conf_files {
 	int root;
 	char cwd[PATH_MAX];
 	unsigned int count;
+	unsigned int entries;	/* of directories */
 	size_t bytes;
 	char failure[256];
 	/* The file that was changed last. */
@@ -206,14 +207,11 @@ void conf_dirname(char path[PATH_MAX])
 		strcpy(path, ".");
 }
 
-/*
- * As the process would open it, but for files that are not files: to open one
- * may do something, and to read it may take for ever.
- */
+/* As the process would open it. */
 static int open_within(const struct conf_files *f, const char *path, int flags)
 {
 	struct open_how how = {
-		.flags = flags | O_CLOEXEC | O_NONBLOCK | O_NOCTTY,
+		.flags = flags | O_CLOEXEC,
 		.resolve = RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS,
 	};
 	char whole[PATH_MAX];
@@ -223,6 +221,11 @@ static int open_within(const struct conf_files *f, const char *path, int flags)
 		return -1;
 	}
 	return syscall(SYS_openat2, f->root, whole, &how, sizeof(how));
+}
+
+static int open_file(const struct conf_files *f, const char *path)
+{
+	return open_regular(open_within(f, path, O_PATH));
 }
 
 static void note_age(struct conf_files *f, const char *path,
@@ -250,15 +253,15 @@ char *conf_load_if(struct conf_files *f, const char *path, size_t *len)
 		errno = EFBIG;
 		return NULL;
 	}
-	fd = open_within(f, path, O_RDONLY);
+	fd = open_file(f, path);
 	if (fd < 0)
 		return NULL;
-	if (fstat(fd, &st) || !S_ISREG(st.st_mode)) {
+	if (fstat(fd, &st)) {
 		close(fd);
-		errno = S_ISDIR(st.st_mode) ? EISDIR : EINVAL;
 		return NULL;
 	}
-	text = read_all(fd, FILE_MAX, &n);
+	/* What has no size is a file of the kernel, and reading may take from it. */
+	text = st.st_size ? read_all(fd, FILE_MAX, &n) : strdup("");
 	close(fd);
 	if (!text)
 		return NULL;
@@ -316,7 +319,7 @@ static char **list_dir(struct conf_files *f, const char *path,
 		       const char *pattern, size_t *count)
 {
 	char **names = NULL, **more;
-	size_t room = 0, seen = 0;
+	size_t room = 0;
 	struct dirent *entry;
 	struct stat st;
 	DIR *dir;
@@ -339,9 +342,9 @@ static char **list_dir(struct conf_files *f, const char *path,
 		return NULL;
 	}
 	while ((entry = readdir(dir))) {
-		if (++seen > ENTRIES_MAX) {
-			conf_fail(f, "%.200s has more than %u entries", path,
-				  ENTRIES_MAX);
+		if (++f->entries > ENTRIES_MAX) {
+			conf_fail(f, "%.200s: its patterns lead to more than %u names",
+				  path, ENTRIES_MAX);
 			break;
 		}
 		if (fnmatch(pattern, entry->d_name, FNM_PERIOD))
@@ -375,7 +378,7 @@ static void walk(struct walk *w, const char *done, const char *rest, int depth)
 	rest += strspn(rest, "/");
 	len = strcspn(rest, "/");
 	if (!len || len > NAME_MAX || depth > DEPTH_MAX ||
-	    w->files->count >= FILES_MAX)
+	    w->files->count >= FILES_MAX || w->files->entries > ENTRIES_MAX)
 		return;
 	memcpy(part, rest, len);
 	part[len] = '\0';
@@ -473,7 +476,7 @@ bool conf_find(struct conf_files *f, const char *path, const char *key,
 	       const char *ends, char *value, size_t size)
 {
 	struct search s = { key, ends, value, size, false };
-	int fd = open_within(f, path, O_RDONLY);
+	int fd = open_file(f, path);
 	bool found;
 
 	if (fd < 0)

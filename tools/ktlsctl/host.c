@@ -7,12 +7,35 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "host.h"
 
 /* Maps of a big process have megabytes; nothing here has more. */
 #define TEXT_MAX (64u << 20)
+
+int open_regular(int file)
+{
+	int fd = -1, err = EINVAL;
+	struct stat st;
+	char path[64];
+
+	if (file < 0)
+		return -1;
+	if (fstat(file, &st)) {
+		err = errno;
+	} else if (S_ISREG(st.st_mode)) {
+		snprintf(path, sizeof(path), "/proc/self/fd/%d", file);
+		fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+		err = errno;
+	} else if (S_ISDIR(st.st_mode)) {
+		err = EISDIR;
+	}
+	close(file);
+	errno = err;
+	return fd;
+}
 
 char *read_text(const char *path)
 {

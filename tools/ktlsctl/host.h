@@ -5,6 +5,13 @@
 
 #include "ktlsctl.h"
 
+/*
+ * To read a file that others have named: @file is it by O_PATH, and closed here.
+ * What is no regular file is not opened, as that may do something, as with a
+ * watchdog, or take for ever.  -1 and errno if not.
+ */
+int open_regular(int file);
+
 /* A whole file as text, also one of /proc; %NULL and errno if not. */
 char *read_text(const char *path);
 /* The same where it may have zeros, as a command line has. */

@@ -34,6 +34,9 @@ def write(root, files):
         if isinstance(text, tuple):
             os.symlink(text[0], path)
             continue
+        if text is None:
+            os.mkfifo(path)
+            continue
         with open(path, "wb") as file:
             file.write(text if isinstance(text, bytes) else text.encode())
 
@@ -198,6 +201,8 @@ def test_nginx_files():
                  "/x": server("443 ssl", ON)})
     nginx("a device", http("include /dev/zero;", server("443 ssl")),
           "unknown -")
+    nginx("a FIFO", http("include f;", server("443 ssl")), "unknown -",
+          files={"/etc/nginx/f": None}, says="f could not be read")
     nginx("a directory", http("include conf.d;", server("443 ssl")),
           "unknown -", files={"/etc/nginx/conf.d/x": ""})
     for args in [["nginx: master process nginx -c /x/y.conf"],
