@@ -28,6 +28,31 @@ static bool is_host(const char *s)
 	return true;
 }
 
+uint16_t https_port(const char *url)
+{
+	static const char scheme[] = "https://";
+	char host[HOST_LEN], *s, *end;
+	uint64_t port;
+	size_t len;
+
+	if (strncmp(url, scheme, strlen(scheme)))
+		return 0;
+	url += strlen(scheme);
+	len = strcspn(url, "/?#");
+	if (!len || len >= sizeof(host))
+		return 0;
+	memcpy(host, url, len);
+	host[len] = '\0';
+	/* Behind a user and an address, which may have colons. */
+	s = strrchr(host, '@');
+	s = s ? s + 1 : host;
+	end = strchr(s, ']');
+	s = strrchr(end ?: s, ':');
+	if (!s)
+		return HTTPS_PORT;
+	return parse_number(s + 1, UINT16_MAX, &port) ? port : 0;
+}
+
 enum status parse_endpoint(const char *s, struct endpoint *e)
 {
 	const char *end, *port = NULL;

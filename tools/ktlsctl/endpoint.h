@@ -20,6 +20,9 @@ struct endpoint {
 /* Complains if it is none. */
 enum status parse_endpoint(const char *s, struct endpoint *endpoint);
 
+/* The port of a URL with https://, or 0 if it is none. */
+uint16_t https_port(const char *url);
+
 /* Where its name led to, when it was reached first. */
 struct address {
 	struct sockaddr_storage addr;

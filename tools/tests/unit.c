@@ -4,6 +4,7 @@
  * values.  Needs no kernel module.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -569,6 +570,57 @@ static void test_endpoint(void)
 	}
 }
 
+static void test_https_port(void)
+{
+	static const struct {
+		const char *url;
+		uint16_t port;
+	} cases[] = {
+		{ "https://a", 443 },
+		{ "https://a/b:1/c", 443 },
+		{ "https://a:8443/b", 8443 },
+		{ "https://a?b@c:2", 443 },
+		{ "https://user:1@a", 443 },
+		{ "https://user:1@a:2#b", 2 },
+		{ "https://[2001:db8::1]", 443 },
+		{ "https://[2001:db8::1]:8443", 8443 },
+		{ "https://", 0 },
+		{ "https://a:b", 0 },
+		{ "https://a:65536", 0 },
+		{ "http://a", 0 },
+		{ "--upstream=https://a", 0 },
+		{ "", 0 },
+	};
+	size_t i;
+
+	for (i = 0; i < ARRAY_SIZE(cases); i++)
+		ok(https_port(cases[i].url) == cases[i].port,
+		   "port %u of \"%s\"", cases[i].port, cases[i].url);
+}
+
+static void test_open_regular(void)
+{
+	static const struct {
+		const char *path;
+		int err;
+	} cases[] = {
+		{ "/dev/null", EINVAL },
+		{ "/", EISDIR },
+		{ "/nowhere", ENOENT },
+		{ "/proc/self/exe", 0 },
+	};
+	size_t i;
+	int fd;
+
+	for (i = 0; i < ARRAY_SIZE(cases); i++) {
+		fd = open_regular(open(cases[i].path, O_PATH));
+		ok((fd < 0 ? errno : 0) == cases[i].err, "%s: %s",
+		   cases[i].path, fd < 0 ? strerror(errno) : "is a file");
+		if (fd >= 0)
+			close(fd);
+	}
+}
+
 static void test_kernel_version(void)
 {
 	static const struct {
@@ -697,7 +749,9 @@ static void test_mappings(void)
 		"7f20-7f30 r-xp 00000000 00:2a 14 /a b/c (deleted)\n"
 		"7ff0-7ff1 r-xp 00000000 00:00 0 [vdso]\n";
 	struct mappings m;
-	size_t i;
+	char *lines = NULL;
+	size_t i, size;
+	FILE *many;
 
 	parse_mappings(text, &m);
 	ok(m.count == 3, "files that are executed from");
@@ -708,6 +762,15 @@ static void test_mappings(void)
 	ok(m.count == 3 && m.list[2].file.deleted &&
 	   !strcmp(m.list[2].file.path, "/a b/c"), "also one that is gone");
 	free_mappings(&m);
+	many = open_memstream(&lines, &size);
+	for (i = 1; many && i <= 5000; i++)
+		fprintf(many, "1-2 r-xp 0 fe:1a %zu /a\n", i);
+	if (many)
+		fclose(many);
+	parse_mappings(lines ?: "", &m);
+	ok(m.incomplete && m.count && m.count < 5000, "not all of too many");
+	free_mappings(&m);
+	free(lines);
 	parse_mappings("\n/\nx /\n", &m);
 	ok(!m.count, "no file in what is no list of them");
 	free_mappings(&m);
@@ -886,6 +949,8 @@ int main(void)
 	test_table();
 	test_words();
 	test_endpoint();
+	test_https_port();
+	test_open_regular();
 	test_kernel_version();
 	test_module_files();
 	test_counters();
