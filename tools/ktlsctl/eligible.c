@@ -76,9 +76,11 @@ static void ask_ineligible(struct server *s, const struct question *q)
 	for (i = 0; i < ARRAY_SIZE(ineligible); i++) {
 		negotiate(q, &ineligible[i], false, &address, &n);
 		free_negotiation(&n);
-		if (n.done)
+		/* It may want a certificate, once it has chosen. */
+		if (n.done || n.chosen)
 			s->takes_ineligible = ANSWER_YES;
-		if (n.done || !n.refused)
+		/* To be hung up on may have other reasons. */
+		if (n.done || n.chosen || !n.alerted)
 			return;
 	}
 	s->takes_ineligible = ANSWER_NO;

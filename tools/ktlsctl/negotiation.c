@@ -142,6 +142,7 @@ static void explain_failure(const char *where, int ssl_error, int err,
 	alert = find_alert(errors, count);
 	if (alert) {
 		n->refused = true;
+		n->alerted = true;
 		snprintf(n->failure, sizeof(n->failure),
 			 "%s refused the handshake with the alert \"%s\"%s",
 			 where, SSL_alert_desc_string_long(alert),
@@ -225,6 +226,7 @@ static bool shake_hands(SSL *ssl, const char *where, uint64_t deadline,
 		ssl_error = SSL_get_error(ssl, ret);
 		if (ssl_error != SSL_ERROR_WANT_READ &&
 		    ssl_error != SSL_ERROR_WANT_WRITE) {
+			n->chosen = SSL_get_pending_cipher(ssl);
 			explain_failure(where, ssl_error, err, n);
 			return false;
 		}

@@ -55,6 +55,8 @@ void find_server_end(int fd, struct server_end *end);
 struct negotiation {
 	bool done;
 	bool refused;		/* not done, as the server did not want to */
+	bool alerted;		/* and said so */
+	bool chosen;		/* not done, but the server had chosen a cipher */
 	bool disliked;		/* or as libssl did not, here */
 	char failure[FAILURE_LEN];	/* a line, unless done */
 	uint16_t version;	/* on the wire */

@@ -198,10 +198,14 @@ static void conclude(const struct conf_kind *k, struct conf_result *r,
 	bool off = n[CONF_OFF] ||
 		   (n[CONF_UNSET] && !cnf_on && !own_io && !depends);
 	enum conf_setting s;
+	size_t servers = 0;
 
-	for (s = 0; s < CONF_SETTINGS; s++)
+	for (s = 0; s < CONF_SETTINGS; s++) {
+		servers += n[s];
 		if (n[s])
 			snprintf(c->from, sizeof(c->from), "%s", r->from[s]);
+	}
+	c->several = servers > 1;
 	if (on + off + depends + !!n[CONF_PLAIN] > 1) {
 		say(c->text, sizeof(c->text),
 		    "parts of the configuration that may serve this connection differ: as %s has it, and as %s",

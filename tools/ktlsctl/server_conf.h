@@ -18,6 +18,8 @@ struct server_conf {
 	const char *tx_reason;
 	/* The server may have made it, so that it need not be TLS. */
 	bool outgoing;
+	/* Virtual servers that may serve it, which may differ in their ciphers. */
+	bool several;
 	char text[WHY_LEN];	/* one sentence: what was found */
 	char from[512];		/* file:line, or what was read */
 	char next[WHY_LEN];	/* one step to take, or "" */
