@@ -133,6 +133,7 @@ static struct space *add_space(struct spaces *spaces, uint64_t inode,
 			       const char *path)
 {
 	struct space *list, *s;
+	struct stat st;
 
 	if (spaces->count == SPACES_MAX)
 		return NULL;
@@ -143,6 +144,11 @@ static struct space *add_space(struct spaces *spaces, uint64_t inode,
 	s = &list[spaces->count++];
 	*s = (struct space){ .inode = inode };
 	s->fd = open(path, O_RDONLY | O_CLOEXEC);
+	/* The process may be another, or elsewhere, by now. */
+	if (s->fd >= 0 && (fstat(s->fd, &st) || st.st_ino != inode)) {
+		close(s->fd);
+		s->fd = -1;
+	}
 	return s;
 }
 

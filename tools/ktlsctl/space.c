@@ -264,41 +264,59 @@ static int read_connections(struct space *s, wanted_fn *wanted, const void *arg)
 	return err;
 }
 
-static void open_spaces(struct spaces *spaces, const struct holders *h,
-			struct missing *missing)
+/* That of a process; 0, -errno, or 1 if that is elsewhere or gone by now. */
+static int open_space(struct space *s, const struct netns *netns)
 {
-	struct space *s;
 	struct stat st;
 	char path[64];
-	size_t i;
 
-	s = &spaces->list[spaces->count++];
-	*s = (struct space){ .fd = -1, .known_since = UINT64_MAX };
-	if (!stat("/proc/self/ns/net", &st))
-		s->ino = st.st_ino;
-	/* Who names one wants that one. */
-	for (i = 0; i < h->netns_count && !opt.netns; i++) {
-		if (h->netns[i].ino == spaces->list[0].ino)
-			continue;
-		snprintf(path, sizeof(path), "/proc/%u/ns/net", h->netns[i].pid);
-		s = &spaces->list[spaces->count];
-		*s = (struct space){ .ino = h->netns[i].ino,
-				     .pid = h->netns[i].pid,
-				     .known_since = UINT64_MAX };
-		s->fd = open(path, O_RDONLY | O_CLOEXEC);
-		if (s->fd >= 0)
+	*s = (struct space){ .ino = netns->ino, .pid = netns->pid, .fd = -1,
+			     .known_since = UINT64_MAX };
+	snprintf(path, sizeof(path), "/proc/%u/ns/net", netns->pid);
+	s->fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (s->fd < 0)
+		return errno == ENOENT ? 1 : -errno;
+	if (!fstat(s->fd, &st) && st.st_ino == s->ino)
+		return 0;
+	close(s->fd);
+	return 1;
+}
+
+static enum status read_other_space(struct spaces *spaces,
+				    const struct netns *netns,
+				    struct missing *missing,
+				    wanted_fn *wanted, const void *arg)
+{
+	struct space *s = &spaces->list[spaces->count];
+	int err;
+
+	err = open_space(s, netns);
+	if (err > 0)
+		return STATUS_OK;
+	if (!err) {
+		/* Anybody may make many: those with nothing are not kept. */
+		err = read_connections(s, wanted, arg);
+		if (s->count)
 			spaces->count++;
-		else if (errno != ENOENT)
-			add_missing(missing,
-				    "the network namespace of process %u (%s: %s); try it as root",
-				    h->netns[i].pid, path, strerror(errno));
+		else
+			close(s->fd);
 	}
+	if (err == -ENOMEM)
+		return error(STATUS_FAILED, "out of memory");
+	if (err)
+		add_missing(missing,
+			    "the connections in the network namespace of process %u: %s; try it as root",
+			    netns->pid, strerror(-err));
+	return STATUS_OK;
 }
 
 enum status read_spaces(struct spaces *spaces, const struct holders *h,
 			struct missing *missing, wanted_fn *wanted,
 			const void *arg)
 {
+	enum status status = STATUS_OK;
+	struct space *s;
+	struct stat st;
 	size_t i;
 	int err;
 
@@ -306,22 +324,21 @@ enum status read_spaces(struct spaces *spaces, const struct holders *h,
 	spaces->list = calloc(h->netns_count + 1, sizeof(*spaces->list));
 	if (!spaces->list)
 		return error(STATUS_FAILED, "out of memory");
-	open_spaces(spaces, h, missing);
-	for (i = 0; i < spaces->count; i++) {
-		struct space *s = &spaces->list[i];
-
-		err = read_connections(s, wanted, arg);
-		if (!err)
-			continue;
-		if (err == -ENOMEM)
-			return error(STATUS_FAILED, "out of memory");
-		if (!i)
-			return diag_explain("list the connections", err);
-		add_missing(missing,
-			    "the connections in the network namespace of process %u: %s; try it as root",
-			    s->pid, strerror(-err));
-	}
-	return STATUS_OK;
+	s = &spaces->list[spaces->count++];
+	*s = (struct space){ .fd = -1, .known_since = UINT64_MAX };
+	if (!stat("/proc/self/ns/net", &st))
+		s->ino = st.st_ino;
+	err = read_connections(s, wanted, arg);
+	if (err == -ENOMEM)
+		return error(STATUS_FAILED, "out of memory");
+	if (err)
+		return diag_explain("list the connections", err);
+	/* Who names one wants that one. */
+	for (i = 0; !status && i < h->netns_count && !opt.netns; i++)
+		if (h->netns[i].ino != s->ino)
+			status = read_other_space(spaces, &h->netns[i], missing,
+						  wanted, arg);
+	return status;
 }
 
 void close_spaces(struct spaces *spaces)
