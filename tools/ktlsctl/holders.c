@@ -151,20 +151,24 @@ bool holds_socket(const struct holders *h, unsigned int pid, uint64_t inode)
  * The 22nd field of stat is when it began, in ticks since the boot; the second
  * is its name in brackets, with whatever in it.
  */
+static bool find_ticks(const char *text, unsigned int *parent, uint64_t *ticks)
+{
+	const char *s = strrchr(text, ')');
+
+	return s && sscanf(s, ") %*c %u %*d %*d %*d %*d %*u %*u %*u %*u %*u %*u %*u %*d %*d %*d %*d %*d %*d %" SCNu64,
+			   parent, ticks) == 2;
+}
+
 static void parse_stat(const char *text, struct holder *p)
 {
 	struct timespec boot, now;
-	unsigned long long ticks;
-	const char *s;
 	uint64_t since;
 
-	s = strrchr(text, ')');
-	if (!s || sscanf(s, ") %*c %u %*d %*d %*d %*d %*u %*u %*u %*u %*u %*u %*u %*d %*d %*d %*d %*d %*d %llu",
-			 &p->parent, &ticks) != 2)
+	if (!find_ticks(text, &p->parent, &p->ticks))
 		return;
 	clock_gettime(CLOCK_BOOTTIME, &boot);
 	clock_gettime(CLOCK_REALTIME, &now);
-	since = ticks * (1000000000 / sysconf(_SC_CLK_TCK));
+	since = p->ticks * (1000000000 / sysconf(_SC_CLK_TCK));
 	p->start = (now.tv_sec - boot.tv_sec) * 1000000000ull + now.tv_nsec -
 		   boot.tv_nsec + since;
 }
@@ -175,18 +179,40 @@ static void parse_status(const char *text, struct holder *p)
 
 	s = strstr(text, "\nUid:");
 	p->known = s && sscanf(s, "\nUid: %*u %u", &p->uid) == 1;
-	s = strstr(text, "\nGid:");
-	p->known = p->known && s && sscanf(s, "\nGid: %*u %u", &p->gid) == 1;
 	s = strstr(text, "\nCapEff:");
 	p->known = p->known && s &&
 		   sscanf(s, "\nCapEff: %" SCNx64, &p->capabilities) == 1;
+}
+
+static void read_link(unsigned int pid, char *exe, size_t size)
+{
+	char path[64];
+	ssize_t len;
+
+	snprintf(path, sizeof(path), "/proc/%u/exe", pid);
+	len = readlink(path, exe, size - 1);
+	exe[len > 0 ? len : 0] = '\0';
+}
+
+bool is_there(const struct holder *p)
+{
+	char path[64], exe[sizeof(p->exe)], *text;
+	unsigned int parent;
+	uint64_t ticks = 0;
+
+	snprintf(path, sizeof(path), "/proc/%u/stat", p->process.pid);
+	text = read_text(path);
+	if (text && !find_ticks(text, &parent, &ticks))
+		ticks = 0;
+	free(text);
+	read_link(p->process.pid, exe, sizeof(exe));
+	return text && ticks == p->ticks && !strcmp(exe, p->exe);
 }
 
 struct holder *find_holder(struct holders *h, unsigned int pid)
 {
 	struct holder *p, **list;
 	char path[64], *text;
-	ssize_t len;
 	size_t i;
 
 	for (i = 0; i < h->list_count; i++)
@@ -212,9 +238,7 @@ struct holder *find_holder(struct holders *h, unsigned int pid)
 	if (text)
 		parse_status(text, p);
 	free(text);
-	snprintf(path, sizeof(path), "/proc/%u/exe", pid);
-	len = readlink(path, p->exe, sizeof(p->exe) - 1);
-	p->exe[len > 0 ? len : 0] = '\0';
+	read_link(pid, p->exe, sizeof(p->exe));
 	return p;
 }
 

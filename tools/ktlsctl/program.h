@@ -38,6 +38,9 @@ struct program {
 	enum runtime runtime;
 	char **argv;		/* %NULL at the end; or %NULL */
 	char *argv_text;
+	bool cnf_read;
+	enum answer cnf;	/* its openssl.cnf tells OpenSSL to ask */
+	char cnf_path[256];
 	/* A trial of its libssl; %NULL before. */
 	const struct build_trial *trial;
 };

@@ -190,6 +190,7 @@ static enum status explain(const char *name, struct wish *w,
 	}
 	close_spaces(&spaces);
 	free_missing(&missing);
+	free_known();
 	free_trials();
 	free_binaries();
 	return status;

@@ -124,9 +124,9 @@ enum status parse_target(int argc, char **argv, struct target *target);
 struct holder {
 	struct process process;
 	uint64_t start;		/* nanoseconds since the epoch, 0: not known */
+	uint64_t ticks;		/* the same by the kernel */
 	unsigned int parent;
 	uid_t uid;
-	gid_t gid;
 	uint64_t capabilities;	/* effective */
 	bool known;		/* status could be read */
 	char exe[256];		/* "" if hidden */
@@ -156,6 +156,8 @@ void free_holders(struct holders *holders);
 /* Does this process have a socket with this inode open? */
 bool holds_socket(const struct holders *holders, unsigned int pid,
 		  uint64_t inode);
+/* It runs, and still the same program. */
+bool is_there(const struct holder *holder);
 /* %NULL if it is gone, or without memory. */
 struct holder *find_holder(struct holders *holders, unsigned int pid);
 bool attach_holders(struct holders *holders, struct connection *c);
@@ -232,6 +234,8 @@ enum answer server_takes_ineligible(const struct connection *c);
 
 /* Why the program does not ask, where the kernel does not know. */
 void judge_program(struct connection *c, int direction, bool proven);
+/* What was read for that. */
+void free_known(void);
 
 /* why_print.c */
 

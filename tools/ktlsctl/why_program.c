@@ -3,11 +3,13 @@
 #include <errno.h>
 #include <linux/capability.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/utsname.h>
 #include <unistd.h>
 
 #include "conf_files.h"
+#include "endpoint.h"
 #include "program.h"
 #include "server_conf.h"
 
@@ -243,60 +245,87 @@ static void judge_without_library(const struct question_why *q)
 
 /* What the program was told */
 
+/* Processes that are told apart by nothing that matters here. */
+static bool is_alike(struct holder *a, struct holder *b)
+{
+	const struct program *p = find_program(a), *q = find_program(b);
+	size_t i;
+
+	if (!p || !q || p->error != q->error || strcmp(a->exe, b->exe) ||
+	    p->libraries_count != q->libraries_count)
+		return false;
+	for (i = 0; i < p->libraries_count; i++)
+		if (!same_file(&p->libraries[i].mapping->file,
+			       &q->libraries[i].mapping->file))
+			return false;
+	return true;
+}
+
 /* Most connections of a server come to the same end. */
-static struct {
+struct known {
 	unsigned int pid;
 	struct end end;
 	bool found;
 	struct server_conf conf;
-} known[32];
-static size_t known_count;
+	struct known *next;
+};
+
+static struct known *all_known;
+
+void free_known(void)
+{
+	struct known *k;
+
+	while ((k = all_known)) {
+		all_known = k->next;
+		free(k);
+	}
+}
 
 static const struct server_conf *find_conf(const struct question_why *q)
 {
 	const struct connection *c = q->c;
-	struct server_conf conf = { .asks = ANSWER_UNKNOWN };
-	static struct server_conf latest;
 	struct end end = { .family = c->family, .port = c->local_port };
-	bool found;
-	size_t i;
+	struct known *k;
 
 	memcpy(end.addr, c->local_addr, sizeof(end.addr));
-	for (i = 0; i < known_count; i++)
-		if (known[i].pid == q->h->process.pid &&
-		    !memcmp(&known[i].end, &end, sizeof(end)))
-			return known[i].found ? &known[i].conf : NULL;
-	found = read_server_conf(&q->h->process, c->family, c->local_addr,
-				 c->local_port, &conf);
-	if (known_count < ARRAY_SIZE(known)) {
-		known[known_count].pid = q->h->process.pid;
-		known[known_count].end = end;
-		known[known_count].found = found;
-		known[known_count].conf = conf;
-		return found ? &known[known_count++].conf :
-			       (known_count++, NULL);
-	}
-	latest = conf;
-	return found ? &latest : NULL;
+	for (k = all_known; k; k = k->next)
+		if (k->pid == q->h->process.pid &&
+		    !memcmp(&k->end, &end, sizeof(end)))
+			return k->found ? &k->conf : NULL;
+	k = calloc(1, sizeof(*k));
+	if (!k)
+		return NULL;
+	k->pid = q->h->process.pid;
+	k->end = end;
+	k->found = read_server_conf(&q->h->process, c->family, c->local_addr,
+				    c->local_port, &k->conf);
+	k->next = all_known;
+	all_known = k;
+	return k->found ? &k->conf : NULL;
 }
 
-/* openssl.cnf, as the process has read it. */
-static enum answer cnf_asks(const struct question_why *q, char path[256])
+/* openssl.cnf, as the process has read it; once for each. */
+static enum answer cnf_asks(const struct question_why *q)
 {
-	struct conf_files *files = conf_open(q->h->process.pid);
-	enum answer answer = ANSWER_UNKNOWN;
+	struct program *p = q->p;
+	struct conf_files *files;
 	struct openssl_cnf cnf;
 
-	*path = '\0';
+	if (p->cnf_read)
+		return p->cnf;
+	p->cnf_read = true;
+	p->cnf = ANSWER_UNKNOWN;
+	files = conf_open(q->h->process.pid);
 	if (!files)
-		return answer;
+		return p->cnf;
 	if (read_process_cnf(files, &q->h->process.libssl, &cnf) &&
 	    !*conf_failure(files) && !conf_newer(files, q->h->start)) {
-		answer = cnf.ktls ? ANSWER_YES : ANSWER_NO;
-		snprintf(path, 256, "%s", cnf.path);
+		p->cnf = cnf.ktls ? ANSWER_YES : ANSWER_NO;
+		snprintf(p->cnf_path, sizeof(p->cnf_path), "%s", cnf.path);
 	}
 	conf_close(files);
-	return answer;
+	return p->cnf;
 }
 
 /* It asks, and is not on kernel TLS */
@@ -432,7 +461,9 @@ static void judge_asking(const struct question_why *q,
 			 "the handshake is not done: not both ends have spoken yet");
 		return;
 	}
-	ineligible = server_takes_ineligible(q->c);
+	/* It is asked without a name, and one of that name answers for itself. */
+	ineligible = conf->several ? ANSWER_UNKNOWN :
+				     server_takes_ineligible(q->c);
 	if (ineligible == ANSWER_NO)
 		add_evidence(q->c, "asked the server",
 			     "it refuses all versions and ciphers that kernel TLS does not know");
@@ -533,7 +564,8 @@ static bool is_tls(const struct question_why *q)
 		if (strstr(q->p->argv[i], "http://") ||
 		    strstr(q->p->argv[i], "ftp://"))
 			return false;
-		found |= !!strstr(q->p->argv[i], "https://");
+		/* Others may be for whom it serves, or what it serves. */
+		found |= https_port(q->p->argv[i]) == q->c->remote_port;
 	}
 	return found || server_has_tls(q->c) == ANSWER_YES;
 }
@@ -589,7 +621,7 @@ static bool judge_libraries(const struct question_why *q,
 static void judge_openssl(const struct question_why *q,
 			  const struct server_conf *conf, bool alone)
 {
-	char path[256], from[64];
+	char from[64];
 	enum answer cnf;
 
 	if (conf && conf->asks == ANSWER_YES) {
@@ -605,9 +637,9 @@ static void judge_openssl(const struct question_why *q,
 			     "no setting changes that; to have it on kernel TLS, let a proxy as nginx do the TLS");
 		return;
 	}
-	cnf = cnf_asks(q, path);
+	cnf = cnf_asks(q);
 	if (cnf != ANSWER_UNKNOWN)
-		add_evidence(q->c, path,
+		add_evidence(q->c, q->p->cnf_path,
 			     cnf == ANSWER_YES ?
 			     "Options = KTLS is set for all programs that read it" :
 			     "Options = KTLS is not set");
@@ -618,7 +650,7 @@ static void judge_openssl(const struct question_why *q,
 		never(q, "option-not-set",
 		      "neither the program nor openssl.cnf tells OpenSSL to ask");
 		advise(q->f, "set Options = KTLS in the section system_default of %s, and start the program again",
-		       path);
+		       q->p->cnf_path);
 		return;
 	}
 	if (q->c->silent) {
@@ -659,7 +691,9 @@ static void judge_holder(const struct question_why *q)
 	char from[64];
 
 	if (!q->p || q->p->error) {
-		not_known(q, "what the process does TLS with is hidden; try it as root");
+		not_known(q, q->p && q->p->error == EFBIG ?
+			  "what the process does TLS with is not known, as it maps more files than are looked at" :
+			  "what the process does TLS with is hidden; try it as root");
 		may_be(q);
 		return;
 	}
@@ -758,8 +792,8 @@ void judge_program(struct connection *c, int direction, bool proven)
 		return;
 	}
 	for (i = 0; i < c->holders_count; i++) {
-		/* Workers of a server are all alike. */
-		if (i && !strcmp(c->holders[i]->exe, c->holders[0]->exe))
+		/* Workers of a server are. */
+		if (i && is_alike(c->holders[i], c->holders[0]))
 			continue;
 		q.h = c->holders[i];
 		q.p = find_program(q.h);
@@ -770,5 +804,13 @@ void judge_program(struct connection *c, int direction, bool proven)
 		q.f = &c->finding[direction];
 		merge(&q, &other);
 		free_finding(&other);
+	}
+	for (i = 0; i < c->holders_count; i++) {
+		if (is_there(c->holders[i]))
+			continue;
+		not_known(&q, "a process that had it open has ended, or executed another program, while it was looked at");
+		may_be(&q);
+		advise(q.f, "ask again");
+		return;
 	}
 }
