@@ -4,8 +4,6 @@
  * knows what one of them negotiated in user space, or that it is TLS at all; but
  * what a server refuses when it is asked, it cannot have negotiated.
  */
-#include <pthread.h>
-#include <sched.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -86,13 +84,11 @@ static void ask_ineligible(struct server *s, const struct question *q)
 	s->takes_ineligible = ANSWER_NO;
 }
 
-static void *ask_server(void *arg)
+static int ask_server(void *arg)
 {
 	struct server *s = arg;
 	struct question q;
 
-	if (s->space->fd >= 0 && setns(s->space->fd, CLONE_NEWNET))
-		return NULL;
 	make_question_of(&s->end, &q);
 	if (!s->asked) {
 		s->asked = true;
@@ -100,14 +96,13 @@ static void *ask_server(void *arg)
 	} else {
 		ask_ineligible(s, &q);
 	}
-	return NULL;
+	return 0;
 }
 
 static struct server *find_server(const struct space *space, uint16_t family,
 				  const uint8_t *addr, uint16_t port)
 {
 	struct end end = { .family = family, .port = port };
-	pthread_t thread;
 	struct server *s;
 	size_t i;
 
@@ -122,9 +117,7 @@ static struct server *find_server(const struct space *space, uint16_t family,
 	*s = (struct server){ .space = space, .end = end,
 			      .tls = ANSWER_UNKNOWN,
 			      .takes_ineligible = ANSWER_UNKNOWN };
-	/* By a thread, as it may have to enter another namespace. */
-	if (!pthread_create(&thread, NULL, ask_server, s))
-		pthread_join(thread, NULL);
+	in_netns(space->fd, ask_server, s);
 	return s;
 }
 
@@ -154,13 +147,11 @@ enum answer server_takes_ineligible(const struct connection *c)
 {
 	struct server *s = find_server(c->space, c->family, c->local_addr,
 				       c->local_port);
-	pthread_t thread;
 
 	/* A client's server decides as well, but is no longer asked so much. */
 	if (!s || s->tls != ANSWER_YES)
 		return ANSWER_UNKNOWN;
-	if (s->takes_ineligible == ANSWER_UNKNOWN &&
-	    !pthread_create(&thread, NULL, ask_server, s))
-		pthread_join(thread, NULL);
+	if (s->takes_ineligible == ANSWER_UNKNOWN)
+		in_netns(s->space->fd, ask_server, s);
 	return s->takes_ineligible;
 }

@@ -92,7 +92,7 @@ void begin_handshakes(struct handshakes *h, const struct space *space)
 	int err, fd = -1;
 
 	if (opt.netns)
-		err = in_space(space->fd, listen_to_all, &fd);
+		err = in_netns(space->fd, listen_to_all, &fd);
 	else
 		err = listen_to_all(&fd);
 	h->fd = err ?: fd;

@@ -106,6 +106,8 @@ enum status open_ktls(struct ktls **ktls);
 enum status open_read_netns(int *fd);
 /* Goes into the namespace of --netns, to stay; complains if it cannot. */
 enum status enter_netns(void);
+/* Runs a function in a namespace, or in this one if @fd is -1; or -errno. */
+int in_netns(int fd, int (*fn)(void *arg), void *arg);
 /* A socket to sock_diag there, or a negative errno. */
 int sock_diag_connect(void);
 /* Whether the kernel shows other users' sockets of the namespace, too. */

@@ -3,8 +3,6 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <pthread.h>
-#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -18,37 +16,6 @@
 #define SPACES_MAX 4096
 /* A descendant of the command that has more above it is not found. */
 #define FAMILY_MAX 16
-
-struct visit {
-	int netns;
-	int (*fn)(void *arg);
-	void *arg;
-	int result;
-};
-
-static void *visit(void *arg)
-{
-	struct visit *v = arg;
-
-	if (setns(v->netns, CLONE_NEWNET))
-		v->result = -errno;
-	else
-		v->result = v->fn(v->arg);
-	return NULL;
-}
-
-int in_space(int fd, int (*fn)(void *arg), void *arg)
-{
-	struct visit v = { .netns = fd, .fn = fn, .arg = arg };
-	pthread_t thread;
-	int err;
-
-	err = pthread_create(&thread, NULL, visit, &v);
-	if (err)
-		return -err;
-	pthread_join(thread, NULL);
-	return v.result;
-}
 
 /* What is in a namespace now */
 
@@ -110,7 +77,7 @@ static void measure(struct space *s, bool first, bool module)
 	if (s->inode == own_inode())
 		err = read_tls_stat(text);
 	else
-		err = s->fd < 0 ? -EACCES : in_space(s->fd, read_tls_stat, text);
+		err = s->fd < 0 ? -EACCES : in_netns(s->fd, read_tls_stat, text);
 	s->readable = !err;
 	if (module && (first || s->has_module || s->fresh))
 		read_module(s, first);

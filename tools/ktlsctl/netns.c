@@ -6,6 +6,7 @@
 #include <linux/capability.h>
 #include <linux/netlink.h>
 #include <linux/nsfs.h>
+#include <pthread.h>
 #include <sched.h>
 #include <stdio.h>
 #include <string.h>
@@ -105,6 +106,38 @@ enum status enter_netns(void)
 			     "--netns: could not enter the network namespace: %s",
 			     strerror(err));
 	return STATUS_OK;
+}
+
+struct visit {
+	int netns;
+	int (*fn)(void *arg);
+	void *arg;
+	int result;
+};
+
+static void *visit(void *arg)
+{
+	struct visit *v = arg;
+
+	if (v->netns >= 0 && setns(v->netns, CLONE_NEWNET))
+		v->result = -errno;
+	else
+		v->result = v->fn(v->arg);
+	return NULL;
+}
+
+/* By a thread that ends there, as the way back takes a privilege more. */
+int in_netns(int fd, int (*fn)(void *arg), void *arg)
+{
+	struct visit v = { .netns = fd, .fn = fn, .arg = arg };
+	pthread_t thread;
+	int err;
+
+	err = pthread_create(&thread, NULL, visit, &v);
+	if (err)
+		return -err;
+	pthread_join(thread, NULL);
+	return v.result;
 }
 
 int sock_diag_connect(void)

@@ -99,8 +99,6 @@ void free_spaces(struct spaces *spaces);
 uint64_t counter_growth(const struct space *space, const char *name);
 /* Is there any trace of kernel TLS in it since? */
 bool space_moved(const struct space *space);
-/* Runs a function in a namespace, in a thread that ends there; -errno. */
-int in_space(int fd, int (*fn)(void *arg), void *arg);
 
 /* handshakes.c: what is negotiated, as its first packets tell */
 

@@ -11,8 +11,6 @@
 #include <linux/tcp.h>
 #include <linux/tls.h>
 #include <netinet/in.h>
-#include <pthread.h>
-#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -182,42 +180,12 @@ static void keep_connection(const struct inet_diag_msg *m, size_t len,
 	s->list[s->count++] = c;
 }
 
-struct there {
-	int netns;
-	int result;
-	bool sees_all;
-};
-
-static void *connect_there(void *arg)
+static int connect_there(void *arg)
 {
-	struct there *there = arg;
+	bool *sees_all = arg;
 
-	if (there->netns >= 0 && setns(there->netns, CLONE_NEWNET)) {
-		there->result = -errno;
-		return NULL;
-	}
-	there->sees_all = sees_all_sockets();
-	there->result = sock_diag_connect();
-	return NULL;
-}
-
-/* By a thread that ends there, as the way back takes a privilege more. */
-static int connect_diag(struct space *s)
-{
-	struct there there = { .netns = s->fd };
-	pthread_t thread;
-	int err;
-
-	if (s->fd < 0) {
-		connect_there(&there);
-	} else {
-		err = pthread_create(&thread, NULL, connect_there, &there);
-		if (err)
-			return -err;
-		pthread_join(thread, NULL);
-	}
-	s->sees_all = there.sees_all;
-	return there.result;
+	*sees_all = sees_all_sockets();
+	return sock_diag_connect();
 }
 
 static int dump(struct diag *d, struct reading *r, uint8_t family)
@@ -248,7 +216,8 @@ static int read_connections(struct space *s, wanted_fn *wanted, const void *arg)
 
 	if (!d)
 		return -ENOMEM;
-	d->fd = connect_diag(s);
+	d->fd = s->fd < 0 ? connect_there(&s->sees_all) :
+			    in_netns(s->fd, connect_there, &s->sees_all);
 	err = d->fd < 0 ? d->fd : 0;
 	if (!err)
 		err = dump(d, &r, AF_INET);
