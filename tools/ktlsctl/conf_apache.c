@@ -10,7 +10,7 @@
 
 #include "conf_server.h"
 
-#define WORDS 16
+#define WORDS 128
 #define INCLUDES_MAX 8
 
 enum engine {

@@ -33,12 +33,28 @@ static enum conf_setting setting_of(char **words, int n, int from)
 	return setting == CONF_UNSET && on ? CONF_ON : setting;
 }
 
+/* What is no TCP of this host's, by what stands before the @. */
+static bool is_other(const char *addr)
+{
+	static const char *const others[] = {
+		"unix@", "abns", "uxst@", "uxdg@", "sockpair@", "quic", "udp",
+		"dgram+",
+	};
+	size_t i;
+
+	for (i = 0; i < ARRAY_SIZE(others); i++)
+		if (!strncmp(addr, others[i], strlen(others[i])) &&
+		    strchr(addr, '@'))
+			return true;
+	return *addr == '/';
+}
+
 /* bind ADDRESS:PORT[,...] ... */
 static void read_bind(struct haproxy *h, char **words, int n, const char *file,
 		      unsigned int line)
 {
 	enum conf_setting setting = setting_of(words, n, 2);
-	char *addr, *next, *save, *dash;
+	char *addr, *next, *save, *dash, *at;
 	enum conf_match match;
 	bool v6only = false;
 	uint16_t port;
@@ -48,10 +64,17 @@ static void read_bind(struct haproxy *h, char **words, int n, const char *file,
 		v6only |= !strcmp(words[i], "v6only");
 	for (next = strtok_r(words[1], ",", &save); next;
 	     next = strtok_r(NULL, ",", &save)) {
-		if (!strncmp(next, "ipv4@", 5) || !strncmp(next, "ipv6@", 5))
-			next += 5;
-		else if (strchr(next, '@') || *next == '/')
+		if (is_other(next))
 			continue;
+		/* A descriptor, or variables, may be of any port. */
+		if (!strncmp(next, "fd@", 3) || !strchr(next, ':')) {
+			conf_add(h->result, CONF_PERHAPS, setting, file, line);
+			continue;
+		}
+		/* ipv4@, tcp6@ ... */
+		at = strchr(next, '@');
+		if (at)
+			next = at + 1;
 		dash = strchr(next, '-');
 		if (!conf_split_addr(next, &addr, &port))
 			continue;

@@ -183,7 +183,7 @@ static void read_condition(struct lighttpd *l, struct conf_text *text,
 {
 	char word[CONF_WORD_MAX], what[64] = "", which[64] = "", value[512] = "";
 	struct scope other = { 0 }, *s = &other;
-	bool equals = true;
+	bool equals = true, known = true;
 	int token, n = 0;
 
 	while ((token = next(l, text, word)) > 0 && token != '{') {
@@ -191,6 +191,8 @@ static void read_condition(struct lighttpd *l, struct conf_text *text,
 			equals = false;
 		if (token != CONF_WORD && token != CONF_QUOTED)
 			continue;
+		if (n > 2 || (n == 2 && token == CONF_WORD))
+			known = false;
 		snprintf(n == 0 ? what : n == 1 ? which : value,
 			 n < 2 ? sizeof(what) : sizeof(value), "%.60s", word);
 		n++;
@@ -200,8 +202,12 @@ static void read_condition(struct lighttpd *l, struct conf_text *text,
 			  file, text->line);
 		return;
 	}
-	if (!strcmp(what, "SERVER") && !strcmp(which, "socket") && equals) {
-		if (l->count == SOCKETS_MAX) {
+	if (!strcmp(what, "SERVER") && !strcmp(which, "socket")) {
+		if (!equals || !known) {
+			conf_fail(l->result->files,
+				  "%.200s:%u: a condition that does not name a socket (lighttpd)",
+				  file, text->line);
+		} else if (l->count == SOCKETS_MAX) {
 			conf_fail(l->result->files,
 				  "more than %d sockets (lighttpd)",
 				  SOCKETS_MAX);

@@ -8,7 +8,8 @@
 
 #include "conf_server.h"
 
-#define WORDS 8
+/* A listen may have many, and ssl at the end. */
+#define WORDS 32
 #define SERVERS_MAX 20000
 #define INCLUDES_MAX 16
 #define BLOCKS_MAX 64
@@ -392,8 +393,9 @@ static void use_option(char letter, const char *value, char conf[PATH_MAX],
 	}
 }
 
-static void read_arguments(int argc, char **argv, char conf[PATH_MAX],
-			   char prefix[PATH_MAX], char *globals, size_t size)
+static void read_arguments(struct conf_files *files, int argc, char **argv,
+			   char conf[PATH_MAX], char prefix[PATH_MAX],
+			   char *globals, size_t size)
 {
 	static const char title[] = "nginx: master process ";
 	char letter, value[CONF_LINE_MAX];
@@ -406,6 +408,8 @@ static void read_arguments(int argc, char **argv, char conf[PATH_MAX],
 			use_option(letter, value, conf, prefix, globals, size);
 		return;
 	}
+	if (argc && !strncmp(argv[0], "nginx: ", 7))
+		conf_fail(files, "the master process, which has its arguments, is gone");
 	for (i = 1; i < argc; i++) {
 		if (argv[i][0] != '-' || !strchr("cpge", argv[i][1]) ||
 		    !argv[i][1])
@@ -442,7 +446,8 @@ void read_nginx(struct conf_result *r, int argc, char **argv)
 	}
 	if (conf_find_exe(r->files, " --conf-path=", " ", path, sizeof(path)))
 		strcpy(conf, path);
-	read_arguments(argc, argv, conf, prefix, globals, sizeof(globals));
+	read_arguments(r->files, argc, argv, conf, prefix, globals,
+		       sizeof(globals));
 
 	if (!conf_join(path, prefix, conf)) {
 		conf_fail(r->files, "the name of nginx's configuration is too long");

@@ -201,6 +201,11 @@ def test_nginx_files():
                  "/x": server("443 ssl", ON)})
     nginx("a device", http("include /dev/zero;", server("443 ssl")),
           "unknown -")
+    nginx("a listen of many words", http(server(
+        "443 default_server reuseport backlog=511 rcvbuf=1m sndbuf=1m "
+        "deferred so_keepalive=on ssl")), "no option-not-set")
+    nginx("a worker without its master", http(server("443 ssl")), "unknown -",
+          args=["nginx: worker process"])
     nginx("a FIFO", http("include f;", server("443 ssl")), "unknown -",
           files={"/etc/nginx/f": None}, says="f could not be read")
     nginx("a directory", http("include conf.d;", server("443 ssl")),
@@ -321,6 +326,14 @@ def test_haproxy():
     haproxy("no TLS", "listen x\n bind 10.0.0.1:443\n", "no not-tls")
     haproxy("a range", "listen x\n bind :400-500 ssl crt x\n",
             "no program-own-io")
+    haproxy("a prefix", "frontend x\n bind tcp4@:443 ssl crt x\n",
+            "no program-own-io")
+    haproxy("QUIC", "frontend x\n bind :443 ssl crt x\n bind quic4@:443\n",
+            "no program-own-io")
+    haproxy("a descriptor", "frontend x\n bind fd@5 ssl crt x\n bind :443\n",
+            "unknown -")
+    haproxy("a variable", "frontend x\n bind ${A} ssl crt x\n bind :443\n",
+            "unknown -")
     haproxy("a comment", "listen x\n bind :443 # ssl\n", "no not-tls")
     haproxy("to a server with TLS", "backend x\n server a b:443 ssl\n",
             "no program-own-io", port=40000)
@@ -395,6 +408,14 @@ def test_lighttpd():
         ok(r.returncode == 0 and not r.stderr and
            r.stdout.split()[0] != "yes", f"lighttpd: {text[:40]!r}",
            (r.returncode, r.stdout, r.stderr))
+    lighttpd("a socket of variables",
+             'var.p = "443"\nserver.port = 80\n'
+             '$SERVER["socket"] == "10.0.0.1:" + var.p '
+             '{ ssl.engine = "enable" }\n', "unknown -")
+    lighttpd("but a socket",
+             'server.port = 443\n'
+             '$SERVER["socket"] != ":80" { ssl.engine = "enable" }\n',
+             "unknown -")
 
 
 # stunnel
