@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* OpenSSL's configuration, as another process has read it. */
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -31,6 +32,12 @@ static void include(struct expansion *e, const char *value)
 	char path[PATH_MAX], pattern[PATH_MAX];
 	size_t i;
 
+	/* Variables, quotes and comments. */
+	if (strpbrk(value, "$\\\"'`#")) {
+		conf_fail(e->files, "an .include that is not understood: %.200s",
+			  value);
+		return;
+	}
 	if (!conf_join(path, *e->dir ? e->dir : ".", value))
 		return;
 	if (!conf_is_dir(e->files, path)) {
@@ -55,13 +62,19 @@ static void expand(struct expansion *e, const char *path)
 	}
 	/* OpenSSL goes on without what is not there. */
 	s = conf_load_if(e->files, path, &len);
-	if (!s)
+	if (!s) {
+		if (errno != ENOENT && errno != ENOTDIR)
+			conf_fail(e->files, "%.200s could not be read: %s",
+				  path, strerror(errno));
 		return;
+	}
 	e->depth++;
 	conf_begin(&text, s, len, NULL);
 	while (conf_line(&text, line, false)) {
 		size_t skip = 8;
 
+		if (*line == '#')
+			continue;
 		if (strncmp(line, ".include", 8) ||
 		    !strchr(" \t=", line[8])) {
 			if (!strncmp(line, ".pragma", 7) &&
@@ -96,12 +109,57 @@ static bool default_path(struct conf_files *files, const struct mapped *libssl,
 	       conf_join(path, dir, "openssl.cnf");
 }
 
+/*
+ * It is parsed by our OpenSSL, which would include files of this host, and take
+ * variables of our environment: nothing of that may be left, also not in words
+ * that go on in the next line.
+ */
+static bool is_alone(const char *text, size_t size, char *failure, size_t room)
+{
+	char *joined = calloc(1, size + 1);
+	size_t i, n = 0;
+	bool alone;
+
+	for (i = 0; joined && i < size; i++) {
+		if (text[i] == '\\' && i + 1 < size && text[i + 1] == '\n')
+			i++;
+		else
+			joined[n++] = text[i];
+	}
+	alone = joined && !strstr(joined, ".include") &&
+		!strstr(joined, "ENV::");
+	if (!alone)
+		snprintf(failure, room,
+			 "it has an .include that is not understood, or takes from its environment");
+	free(joined);
+	return alone;
+}
+
+bool read_cnf_file(struct conf_files *files, const char *path,
+		   const char *include_dir, struct openssl_cnf *cnf)
+{
+	struct expansion e = { .files = files };
+	char *text = NULL;
+	size_t size = 0;
+
+	memset(cnf, 0, sizeof(*cnf));
+	snprintf(cnf->path, sizeof(cnf->path), "%.255s", path);
+	snprintf(e.dir, sizeof(e.dir), "%s", include_dir);
+	e.out = open_memstream(&text, &size);
+	if (!e.out)
+		return false;
+	expand(&e, path);
+	fclose(e.out);
+	if (is_alone(text, size, cnf->failure, sizeof(cnf->failure)))
+		parse_openssl_cnf(text, size, cnf);
+	free(text);
+	return !*cnf->failure;
+}
+
 bool read_process_cnf(struct conf_files *files, const struct mapped *libssl,
 		      struct openssl_cnf *cnf)
 {
-	struct expansion e = { .files = files };
-	char path[PATH_MAX], *text = NULL;
-	size_t size = 0;
+	char path[PATH_MAX], dir[PATH_MAX];
 
 	memset(cnf, 0, sizeof(*cnf));
 	switch (conf_environment(files, "OPENSSL_CONF", path, sizeof(path))) {
@@ -118,16 +176,8 @@ bool read_process_cnf(struct conf_files *files, const struct mapped *libssl,
 	case CONF_FOUND:
 		break;
 	}
-	if (conf_environment(files, "OPENSSL_CONF_INCLUDE", e.dir,
-			     sizeof(e.dir)) != CONF_FOUND)
-		*e.dir = '\0';
-	snprintf(cnf->path, sizeof(cnf->path), "%.255s", path);
-	e.out = open_memstream(&text, &size);
-	if (!e.out)
-		return false;
-	expand(&e, path);
-	fclose(e.out);
-	parse_openssl_cnf(text, size, cnf);
-	free(text);
-	return !*cnf->failure;
+	if (conf_environment(files, "OPENSSL_CONF_INCLUDE", dir,
+			     sizeof(dir)) != CONF_FOUND)
+		*dir = '\0';
+	return read_cnf_file(files, path, dir, cnf);
 }

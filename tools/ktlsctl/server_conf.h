@@ -44,5 +44,8 @@ struct conf_files;
  */
 bool read_process_cnf(struct conf_files *files, const struct mapped *libssl,
 		      struct openssl_cnf *cnf);
+/* For tests as well: a file, with those that it includes from @include_dir. */
+bool read_cnf_file(struct conf_files *files, const char *path,
+		   const char *include_dir, struct openssl_cnf *cnf);
 
 #endif /* SERVER_CONF_H */

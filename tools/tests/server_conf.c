@@ -37,15 +37,12 @@ struct job {
 
 static bool read_cnf(struct conf_files *files, struct openssl_cnf *cnf)
 {
-	size_t len;
-	char *text = conf_load_if(files, "/openssl.cnf", &len);
+	char *text = conf_load_if(files, "/openssl.cnf", NULL);
 
-	memset(cnf, 0, sizeof(*cnf));
 	if (!text)
 		return false;
-	strcpy(cnf->path, "/openssl.cnf");
-	parse_openssl_cnf(text, len, cnf);
 	free(text);
+	read_cnf_file(files, "/openssl.cnf", "", cnf);
 	return true;
 }
 

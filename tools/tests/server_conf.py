@@ -115,6 +115,32 @@ def test_nginx():
           files={"/openssl.cnf": None})
     nginx("openssl.cnf not known, and not needed",
           http(server("443 ssl", ON)), "yes -", files={"/openssl.cnf": None})
+    nginx("openssl.cnf, included", http(server("443 ssl")), "yes -",
+          files={"/openssl.cnf": "# .include x\n.include = /y\n",
+                 "/y": CNF_ON})
+    # OpenSSL would include them, from this host; a FIFO is never read in full.
+    with tempfile.TemporaryDirectory() as outside:
+        fifo = os.path.join(outside, "f")
+        os.mkfifo(fifo)
+        with open(os.path.join(outside, "on"), "w", encoding="ascii") as file:
+            file.write(CNF_ON)
+        for path in fifo, os.path.join(outside, "on"):
+            for line in (".incl\\\nude PATH", "\\\n.include PATH",
+                         "\\\n.\\\ninclude PATH", "x::.include PATH",
+                         ".includes PATH", ".include\rPATH",
+                         "\ufeff.include PATH", " \f.include PATH"):
+                nginx(f"openssl.cnf with {line!r}", http(server("443 ssl")),
+                      "no option-not-set" if line.startswith(("\\\n.include",
+                                                              " \f"))
+                      else "unknown -",
+                      files={"/openssl.cnf": line.replace("PATH", path) + "\n"})
+    nginx("openssl.cnf with a variable", http(server("443 ssl")), "unknown -",
+          files={"/openssl.cnf": CNF_ON + "\n.include $x/y\n"})
+    nginx("openssl.cnf with our environment", http(server("443 ssl")),
+          "unknown -",
+          files={"/openssl.cnf": CNF_ON.replace("KTLS", "$ENV::PATH")})
+    nginx("openssl.cnf that is a FIFO", http(server("443 ssl")), "unknown -",
+          files={"/openssl.cnf": ".include /f\n", "/f": None})
     nginx("openssl.cnf broken", http(server("443 ssl")), "unknown -",
           files={"/openssl.cnf": "[a\n"})
     nginx("no TLS", http(server("443")), "no not-tls")
