@@ -532,6 +532,8 @@ static void judge_other_way(const struct question_why *q,
 	}
 	not_known(q, q->proven ?
 		  "the program did not ask for this direction, though its library does" :
+		  c->finding[!q->direction].verdict == VERDICT_REFUSED ?
+		  "the other direction was refused, and whether this one was asked for is not known" :
 		  "only the other direction is on kernel TLS");
 	if (asks == ANSWER_UNKNOWN && c->version == KTLS_VERSION_TLS_1_3 &&
 	    q->direction == KTLS_DIRECTION_RX)
