@@ -75,6 +75,8 @@ mkdir -p "$work/www"
 head -c 30M /dev/zero >"$work/www/large"
 nginx_conf "
 	send_timeout 3600;
+	# nginx 1.22 has no TLS 1.3 by itself.
+	ssl_protocols TLSv1.2 TLSv1.3;
 	server {
 		listen 127.0.0.1:8443 ssl;
 		ssl_conf_command Options KTLS;

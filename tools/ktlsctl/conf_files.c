@@ -42,41 +42,6 @@ struct conf_files {
 	int argc;
 };
 
-/* Files of /proc/PID have no size, and may hold any bytes. */
-static char *read_all(int fd, size_t max, size_t *len)
-{
-	size_t room = 4096, n = 0;
-	char *text = malloc(room + 1), *more;
-	ssize_t got;
-
-	while (text) {
-		got = read(fd, text + n, room - n);
-		if (got < 0 && errno == EINTR)
-			continue;
-		if (got < 0) {
-			free(text);
-			return NULL;
-		}
-		n += got;
-		if (!got || n >= max)
-			break;
-		if (n < room)
-			continue;
-		room *= 2;
-		more = realloc(text, room + 1);
-		if (!more)
-			free(text);
-		text = more;
-	}
-	if (!text)
-		return NULL;
-	if (n > max)
-		n = max;
-	text[n] = '\0';
-	*len = n;
-	return text;
-}
-
 static int open_proc(const struct conf_files *f, const char *name, int flags)
 {
 	char path[64];
@@ -94,7 +59,7 @@ static char *read_proc(const struct conf_files *f, const char *name,
 	fd = open_proc(f, name, O_RDONLY);
 	if (fd < 0)
 		return NULL;
-	text = read_all(fd, BYTES_MAX, len);
+	text = read_open(fd, BYTES_MAX, len);
 	close(fd);
 	return text;
 }
@@ -261,7 +226,7 @@ char *conf_load_if(struct conf_files *f, const char *path, size_t *len)
 		return NULL;
 	}
 	/* What has no size is a file of the kernel, and reading may take from it. */
-	text = st.st_size ? read_all(fd, FILE_MAX, &n) : strdup("");
+	text = st.st_size ? read_open(fd, FILE_MAX, &n) : strdup("");
 	close(fd);
 	if (!text)
 		return NULL;

@@ -46,15 +46,27 @@ char *read_text(const char *path)
 
 char *read_bytes(const char *path, size_t *size)
 {
-	size_t len = 0, room = 16384;
-	char *text, *more;
-	ssize_t n;
+	char *text;
 	int fd, err;
 
 	fd = open(path, O_RDONLY | O_CLOEXEC);
 	if (fd < 0)
 		return NULL;
-	text = malloc(room + 1);
+	text = read_open(fd, TEXT_MAX, size);
+	err = errno;
+	close(fd);
+	errno = err;
+	return text;
+}
+
+/* Files of /proc have no size to ask for. */
+char *read_open(int fd, size_t max, size_t *size)
+{
+	size_t len = 0, room = 16384;
+	char *text = malloc(room + 1), *more;
+	ssize_t n;
+	int err;
+
 	while (text) {
 		n = read(fd, text + len, room - len);
 		if (n < 0 && errno == EINTR)
@@ -62,13 +74,12 @@ char *read_bytes(const char *path, size_t *size)
 		if (n < 0) {
 			err = errno;
 			free(text);
-			close(fd);
 			errno = err;
 			return NULL;
 		}
-		if (!n || len + n >= TEXT_MAX)
-			break;
 		len += n;
+		if (!n || len >= max)
+			break;
 		if (len < room)
 			continue;
 		room *= 2;
@@ -77,10 +88,10 @@ char *read_bytes(const char *path, size_t *size)
 			free(text);
 		text = more;
 	}
-	close(fd);
-	if (text)
-		text[len] = '\0';
-	*size = len;
+	if (!text)
+		return NULL;
+	*size = len < max ? len : max;
+	text[*size] = '\0';
 	return text;
 }
 

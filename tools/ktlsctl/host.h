@@ -16,6 +16,8 @@ int open_regular(int file);
 char *read_text(const char *path);
 /* The same where it may have zeros, as a command line has. */
 char *read_bytes(const char *path, size_t *size);
+/* And of one that is open, up to @max bytes of it. */
+char *read_open(int fd, size_t max, size_t *size);
 
 /* Is @word one of the words of @text? */
 bool has_word(const char *text, const char *word);

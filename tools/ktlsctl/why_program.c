@@ -77,6 +77,13 @@ static void may_be_pending(const struct question_why *q)
 		      "the handshake is not done yet, or failed");
 }
 
+static void is_pending(const struct question_why *q)
+{
+	conclude(q->f, q->proven ? VERDICT_NEVER_ASKED : VERDICT_UNKNOWN,
+		 "handshake-pending",
+		 "the handshake is not done: not both ends have spoken yet");
+}
+
 static void may_be_refused(const struct question_why *q);
 static void never_if_tls(const struct question_why *q, const char *reason,
 			 const char *text, const char *next);
@@ -456,9 +463,7 @@ static void judge_asking(const struct question_why *q,
 	if (pads_or_splits(q, conf))
 		return;
 	if (q->c->silent) {
-		conclude(q->f, q->proven ? VERDICT_NEVER_ASKED : VERDICT_UNKNOWN,
-			 "handshake-pending",
-			 "the handshake is not done: not both ends have spoken yet");
+		is_pending(q);
 		return;
 	}
 	/* It is asked without a name, and one of that name answers for itself. */
@@ -656,9 +661,7 @@ static void judge_openssl(const struct question_why *q,
 		return;
 	}
 	if (q->c->silent) {
-		conclude(q->f, q->proven ? VERDICT_NEVER_ASKED : VERDICT_UNKNOWN,
-			 "handshake-pending",
-			 "the handshake is not done: not both ends have spoken yet");
+		is_pending(q);
 		return;
 	}
 	not_known(q, q->proven ? "the program did not ask for it" :

@@ -23,20 +23,11 @@ import time
 
 import yaml
 
+import tap
+from tap import ok
+
 REAL, FAKE, SPEC, MAN = sys.argv[1:5]
 WIDTH = 100
-count = failed = 0
-
-
-def ok(passed, name, got=None):
-    global count, failed
-    count += 1
-    print(f"{'' if passed else 'not '}ok {count} {name}")
-    if not passed:
-        failed += 1
-        for line in str(got)[:2000].splitlines():
-            print("#", line)
-    sys.stdout.flush()
 
 
 def run(args, like="", program=FAKE, columns=WIDTH, **kwargs):
@@ -1275,8 +1266,7 @@ def main():
                  test_question, test_why, test_completion, test_names,
                  test_manual):
         test()
-    print(f"1..{count}")
-    return 1 if failed else 0
+    return tap.end()
 
 
 if __name__ == "__main__":

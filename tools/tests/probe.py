@@ -22,6 +22,9 @@ import tempfile
 import threading
 import time
 
+import tap
+from tap import ok
+
 REAL, FAKE = map(os.path.abspath, sys.argv[1:3])
 SOL_TLS, TLS_TX, TLS_RX, TCP_ULP = 282, 1, 2, 31
 VERSIONS = {"tls-1-2": b"\x03\x03", "tls-1-3": b"\x04\x03"}
@@ -31,18 +34,6 @@ CIPHERS = {
     "aes-ccm-128": (53, 8 + 16 + 4 + 8), "chacha20-poly1305": (54, 12 + 32 + 8),
 }
 SUITES = [(v, c) for v in VERSIONS for c in CIPHERS]
-count = failed = 0
-
-
-def ok(passed, name, got=None):
-    global count, failed
-    count += 1
-    print(f"{'' if passed else 'not '}ok {count} {name}")
-    if not passed:
-        failed += 1
-        for line in str(got)[:3000].splitlines():
-            print("#", line)
-    sys.stdout.flush()
 
 
 def run(args, program=REAL, columns=100, like="", **env):
@@ -710,8 +701,7 @@ def main():
             test()
     finally:
         shutil.rmtree(WORK)
-    print(f"1..{count}")
-    return 1 if failed else 0
+    return tap.end()
 
 
 if __name__ == "__main__":

@@ -11,20 +11,11 @@ import subprocess
 import sys
 import tempfile
 
+import tap
+from tap import ok
+
 PROGRAM = sys.argv[1]
 ROUNDS = int(os.environ.get("ROUNDS", "2000"))
-count = failed = 0
-
-
-def ok(passed, name, got=""):
-    global count, failed
-    count += 1
-    print(f"{'' if passed else 'not '}ok {count} {name}")
-    if not passed:
-        failed += 1
-        for line in str(got)[:2000].splitlines():
-            print("#", line)
-    sys.stdout.flush()
 
 
 def write(root, files):
@@ -580,5 +571,4 @@ test_stunnel()
 test_hitch()
 test_openssl()
 test_mutations()
-print(f"1..{count}")
-sys.exit(failed > 0)
+sys.exit(tap.end())
