@@ -8,6 +8,10 @@
 # What in the console's log makes a run fail.
 guest_splat='BUG:|WARNING:|Call Trace|Oops|Kernel panic|Unable to handle|general protection fault|UBSAN:|INFO: (task|rcu|possible|suspicious)|unreferenced object|guest-init:'
 
+# Seconds until the command has begun: an idle machine takes 15, or 80 with the
+# debug kernel.
+guest_patience=${KTLS_BOOT_PATIENCE:-600}
+
 # guest_initramfs JOB LAYERS - busybox, guest-init, and the modules that lead to
 # the root.
 guest_initramfs()
@@ -143,6 +147,7 @@ guest_boot()
 		-device virtio-rng-pci "${shares[@]}" "${tty[@]}" \
 		<&0 2>"$job/qemu.log" &
 	qemu=$!		# global, for guest_clean
+	guest_watch "$qemu" &
 
 	# In the background, as a trap waits for what is in the foreground.
 	tail -q -n +1 -s 0.1 -f --pid=$qemu "$job/output" &
@@ -150,6 +155,21 @@ guest_boot()
 	status=0
 	wait $qemu || status=$?
 	wait $reader
+}
+
+# guest_watch PID - end a guest that hangs before its command has begun, as the
+# clocks of a machine that is busy can make it, so that it is started once more
+guest_watch()
+{
+	local begin=$SECONDS
+
+	while kill -0 "$1" 2>/dev/null && [ ! -e "$job/begun" ]; do
+		if [ $((SECONDS - begin)) -ge "$guest_patience" ]; then
+			kill -ABRT "$1"
+			return
+		fi
+		sleep 1
+	done
 }
 
 guest_clean()
