@@ -502,16 +502,12 @@ static void judge_other_way(const struct question_why *q,
 			    const struct server_conf *conf)
 {
 	const struct connection *c = q->c;
-	const struct build_trial *t = NULL;
+	const struct build_trial *t = only_openssl(q);
 	char v[NUMBER_LEN], n[NUMBER_LEN];
 	enum answer asks = ANSWER_UNKNOWN;
 
-	if (q->p->libraries_count == 1 &&
-	    q->p->libraries[0].kind == LIBRARY_OPENSSL) {
-		t = try_library_of(q->h);
-		asks = c->version ? build_asks(t, c->version, c->cipher,
-					       q->direction) : ANSWER_UNKNOWN;
-	}
+	if (t && c->version)
+		asks = build_asks(t, c->version, c->cipher, q->direction);
 	if (asks == ANSWER_NO && c->version == KTLS_VERSION_TLS_1_3 &&
 	    q->direction == KTLS_DIRECTION_RX && t->number < OPENSSL_3_2) {
 		never(q, "tls13-receive-openssl-3.0",
