@@ -119,7 +119,7 @@ guest_run()
 		     -device virtconsole,chardev=tty)
 	fi
 
-	ln -sfn "$job/console.log" "$tree/console.log"
+	ln -sfn "$job/console.log" "$tree/$console"
 	for attempt in 1 2 3; do
 		guest_boot
 		# Under TCG, QEMU 10 aborts now and then while the firmware maps
@@ -129,7 +129,7 @@ guest_run()
 		say "$host: QEMU died before the command began; once more"
 	done
 
-	guest_verdict "$job" "$tree/console.log" $status
+	guest_verdict "$job" "$tree/$console" $status
 }
 
 # guest_boot - with what guest_run has prepared; QEMU's exit code is in status.

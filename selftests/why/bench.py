@@ -85,12 +85,26 @@ def set_version(context, version):
         context.minimum_version = context.maximum_version = version
 
 
+def begin_handshake(end):
+    """Until the server has answered, and waits for the client to go on."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    out = ssl.MemoryBIO()
+    with contextlib.suppress(ssl.SSLWantReadError):
+        context.wrap_bio(ssl.MemoryBIO(), out,
+                         server_hostname="localhost").do_handshake()
+    end.sendall(out.read())
+    if not end.recv(4096):
+        raise Broken("the server refused to begin a handshake")
+
+
 class Bench:
     """A directory with a certificate, ports that are free, and peers."""
 
     def __init__(self, directory):
         self.directory = directory
         self.ports = itertools.count(20001)
+        # What was written, which the lock keeps true of the files.
+        self.texts, self.lock = {}, threading.Lock()
         self.pem = os.path.join(directory, "both.pem")
         key = os.path.join(directory, "key.pem")
         certificate = os.path.join(directory, "cert.pem")
@@ -111,12 +125,20 @@ class Bench:
         self.denied = {what: next(self.ports) for what in ("tx", "rx")}
 
     def path(self, name, text=None):
-        """A file's path, and the file if it is to have some text."""
+        """A file's path, and the file if it is to have some text.
+
+        One that has it is let be: it would be newer than those that read it.
+        """
         path = os.path.join(self.directory, name)
-        if text is not None:
+        if text is None:
+            return path
+        with self.lock:
+            if self.texts.get(path) == text:
+                return path
             os.makedirs(os.path.dirname(path), exist_ok=True)
             with open(path, "w", encoding="ascii") as file:
                 file.write(text)
+            self.texts[path] = text
         return path
 
 
@@ -233,7 +255,7 @@ class Program:
         """Once."""
         end = new_socket(self.netns, protocol)
         end.connect(("127.0.0.1", self.ports[label]))
-        if version not in ("plain", "silent"):
+        if version not in ("plain", "silent", "half"):
             context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
             context.check_hostname = False
             context.verify_mode = ssl.CERT_NONE
@@ -241,7 +263,9 @@ class Program:
             context.set_alpn_protocols([alpn])
             end = context.wrap_socket(end, server_hostname=name)
         self.kept.append(end)
-        if version != "silent":
+        if version == "half":
+            begin_handshake(end)
+        elif version != "silent":
             self.exchange(end, request)
         return end
 

@@ -212,7 +212,7 @@ def s_server(bench, name, *options, wrapper=(), **kwargs):
     return Program(bench, name, [
         *wrapper, "openssl", "s_server", "-accept", f"127.0.0.1:{port}",
         "-cert", bench.pem, "-key", bench.pem, *options], {"tls": port},
-        stdin=b"answer\n", **kwargs)
+        stdin=b"answer " * 40 + b"\n", **kwargs)
 
 
 def to_peer(bench, name, argv, version=None, tls=True, **kwargs):

@@ -33,6 +33,7 @@ def refused(*reasons):
     return "refused", set(reasons)
 
 
+PENDING = never("handshake-pending")
 PLAIN = never("not-tls", "no-tls-library")
 
 
@@ -79,6 +80,12 @@ def update_key(program, end):
     """Keys are changed in both directions, and data moved."""
     program.say(b"K\n")
     for _ in range(2):
+        program.exchange(end)
+
+
+def converse(program, end):
+    """More is said than a handshake takes."""
+    for _ in range(40):
         program.exchange(end)
 
 
@@ -176,9 +183,11 @@ def nginx_on(rx13):
     for denied in "tx", "rx":
         servers[denied] = ON + "ssl_protocols TLSv1.2;"
     rows += [
-        Row("nginx.on.silent", never("handshake-pending"),
-            never("handshake-pending"), "the client has said nothing yet",
-            "12-aes128-gcm", connect={"version": "silent"}),
+        Row("nginx.on.silent", PENDING, PENDING,
+            "the client has said nothing yet", "12-aes128-gcm",
+            connect={"version": "silent"}),
+        Row("nginx.on.half", PENDING, PENDING, "the client does not go on",
+            "12-aes128-gcm", connect={"version": "half"}),
         Row("nginx.on.policy-tx", refused("policy"), SOFTWARE,
             "a rule denies tx to this port", "tx"),
         Row("nginx.on.policy-rx", SOFTWARE, refused("policy"),
@@ -490,13 +499,18 @@ def phases():
     def nginx(ports):
         return lambda b, n: p.nginx(b, n, ports)
 
+    def half(name):
+        return Row(name, PENDING, PENDING, "the client does not go on",
+                   connect={"version": "half"}, target="port",
+                   verdict_unknown=True)
+
     def s_server(wrapper=()):
         return lambda b, n: p.s_server(b, n, "-tls1_2", wrapper=wrapper,
                                        env=p.cnf(b))
 
     def module(name, reason, because):
         return Row(name, refused(reason), refused(reason), because,
-                   verdict_unknown=True)
+                   after=converse, verdict_unknown=True)
 
     return [
         Phase("usual", states.usual, [
@@ -537,7 +551,8 @@ def phases():
         Phase("tls.ko blacklisted", states.tls_blacklisted, [
             ((), s_server(), [
                 module("blacklisted.openssl", "tls-module-forbidden",
-                       "modprobe.d has a blacklist for it")])]),
+                       "modprobe.d has a blacklist for it")]),
+            ((), s_server(), [half("blacklisted.pending")])]),
         Phase("tls.ko absent", states.tls_absent, [
             ((), s_server(), [
                 module("absent.openssl", "tls-module-absent",

@@ -15,12 +15,12 @@
 /* What kernel TLS does not know, of each version. */
 static const struct suite ineligible[] = {
 	{ KTLS_VERSION_TLS_1_2, 0,
-	  "ALL:!AESGCM:!CHACHA20:!AESCCM:@SECLEVEL=0", "" },
+	  "ALL:!AESGCM:!CHACHA20:!AESCCM", "" },
 	{ KTLS_VERSION_TLS_1_2, 0,
-	  "ECDHE-ECDSA-AES256-CCM:ECDHE-ECDSA-AES256-CCM8:ECDHE-ECDSA-AES128-CCM8:DHE-RSA-AES256-CCM:AES256-CCM:@SECLEVEL=0",
+	  "ECDHE-ECDSA-AES256-CCM:ECDHE-ECDSA-AES256-CCM8:ECDHE-ECDSA-AES128-CCM8:DHE-RSA-AES256-CCM:AES256-CCM",
 	  "" },
-	{ KTLS_VERSION_TLS_1_2 - 1, 0, "ALL:@SECLEVEL=0", "" },
-	{ KTLS_VERSION_TLS_1_2 - 2, 0, "ALL:@SECLEVEL=0", "" },
+	{ KTLS_VERSION_TLS_1_2 - 1, 0, "ALL", "" },
+	{ KTLS_VERSION_TLS_1_2 - 2, 0, "ALL", "" },
 	{ KTLS_VERSION_TLS_1_3, 0, "TLS_AES_128_CCM_8_SHA256", "" },
 };
 
@@ -29,6 +29,7 @@ struct server {
 	const struct space *space;
 	struct end end;
 	enum answer tls;
+	uint64_t handshake;	/* bytes that it sent for one, with tickets */
 	bool asked;
 	enum answer takes_ineligible;
 };
@@ -62,6 +63,7 @@ static void ask_tls(struct server *s, const struct question *q)
 
 	negotiate(q, NULL, true, &address, &n);
 	s->tls = n.done ? ANSWER_YES : ANSWER_UNKNOWN;
+	s->handshake = n.received;
 	free_negotiation(&n);
 }
 
@@ -72,7 +74,7 @@ static void ask_ineligible(struct server *s, const struct question *q)
 	size_t i;
 
 	for (i = 0; i < ARRAY_SIZE(ineligible); i++) {
-		negotiate(q, &ineligible[i], false, &address, &n);
+		negotiate(q, &ineligible[i], true, &address, &n);
 		free_negotiation(&n);
 		/* It may want a certificate, once it has chosen. */
 		if (n.done || n.chosen)
@@ -154,4 +156,16 @@ enum answer server_takes_ineligible(const struct connection *c)
 	if (s->takes_ineligible == ANSWER_UNKNOWN)
 		in_netns(s->space->fd, ask_server, s);
 	return s->takes_ineligible;
+}
+
+bool server_has_said_more(const struct connection *c, uint64_t *handshake)
+{
+	struct server *s = find_server(c->space, c->family, c->local_addr,
+				       c->local_port);
+
+	if (!s || s->tls != ANSWER_YES || !s->handshake)
+		return false;
+	/* To others it may show another certificate, or be asked to try again. */
+	*handshake = 2 * s->handshake + 4096;
+	return c->sent > *handshake;
 }

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* Handshakes with a server, and what comes of them. */
 #include <errno.h>
+#include <linux/tcp.h>
+#include <netinet/in.h>
 #include <openssl/err.h>
 #include <openssl/ssl.h>
 #include <poll.h>
@@ -82,10 +84,13 @@ static SSL *new_client(const struct question *q, const struct suite *suite,
 	       SSL_CTX_set_ciphersuites(ctx, suite->openssl) :
 	       SSL_CTX_set_cipher_list(ctx, suite->openssl))))
 		goto out;
-	if (anything && (!SSL_CTX_set_min_proto_version(ctx, TLS1_VERSION) ||
-			 !SSL_CTX_set_cipher_list(ctx, "ALL:@SECLEVEL=0") ||
-			 !SSL_CTX_set_ciphersuites(ctx, ALL_OF_TLS_1_3)))
+	if (!suite && anything &&
+	    (!SSL_CTX_set_min_proto_version(ctx, TLS1_VERSION) ||
+	     !SSL_CTX_set_cipher_list(ctx, "ALL") ||
+	     !SSL_CTX_set_ciphersuites(ctx, ALL_OF_TLS_1_3)))
 		goto out;
+	if (anything)
+		SSL_CTX_set_security_level(ctx, 0);
 	if (q->alpn_len && SSL_CTX_set_alpn_protos(ctx, q->alpn, q->alpn_len))
 		goto out;
 	ssl = SSL_new(ctx);
@@ -316,6 +321,15 @@ static void read_result(SSL *ssl, struct negotiation *n)
 	clean_text(n->alpn);
 }
 
+static uint64_t count_received(int fd)
+{
+	struct tcp_info info = { 0 };
+	socklen_t len = sizeof(info);
+
+	getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &len);
+	return info.tcpi_bytes_received;
+}
+
 void negotiate(const struct question *q, const struct suite *suite,
 	       bool anything, struct address *address, struct negotiation *n)
 {
@@ -353,6 +367,7 @@ void negotiate(const struct question *q, const struct suite *suite,
 		find_server_end(fd, &n->end);
 		read_chain(ssl, *q->sni ? q->sni : q->endpoint.host, &n->chain);
 	}
+	n->received = count_received(fd);
 	SSL_shutdown(ssl);
 out:
 	SSL_free(ssl);

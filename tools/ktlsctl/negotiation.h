@@ -66,6 +66,7 @@ struct negotiation {
 	char group[NAME_LEN];	/* "" where there is none */
 	char alpn[256];		/* "" for none */
 	char compression[NAME_LEN];	/* "" for none */
+	uint64_t received;	/* bytes of all that the server sent */
 	unsigned int tickets;	/* for resumption */
 	unsigned long ticket_seconds;	/* how long they are good for */
 	struct chain chain;
@@ -74,8 +75,8 @@ struct negotiation {
 
 /*
  * Shakes hands with a server: with @suite only, or if %NULL as libssl does by
- * itself, with what goes with it (certificates, tickets).  @anything: also with
- * what it would not take by itself.  @address is kept from one call to the next.
+ * itself, with what goes with it (certificates, tickets).  @anything: also what
+ * it would not take by itself.  @address is kept from one call to the next.
  */
 void negotiate(const struct question *question, const struct suite *suite,
 	       bool anything, struct address *address, struct negotiation *n);

@@ -135,7 +135,8 @@ static void parse_info(struct connection *c, const struct nlattr *a)
 		return;
 	memcpy(&info, attr_data(a), len < sizeof(info) ? len : sizeof(info));
 	/* The SYN is acknowledged like a byte. */
-	c->silent = !info.tcpi_bytes_received || info.tcpi_bytes_acked <= 1;
+	c->sent = info.tcpi_bytes_acked ? info.tcpi_bytes_acked - 1 : 0;
+	c->silent = !info.tcpi_bytes_received || !c->sent;
 }
 
 static void keep_connection(const struct inet_diag_msg *m, size_t len,

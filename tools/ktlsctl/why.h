@@ -59,6 +59,7 @@ struct connection {
 	uint16_t version;
 	uint16_t cipher;
 	bool silent;		/* nothing came, or nothing went: no handshake */
+	uint64_t sent;		/* bytes that the other end has acknowledged */
 	bool settled[DIRECTIONS];	/* by what the kernel says */
 
 	struct holder **holders;	/* as many as there are */
@@ -229,6 +230,11 @@ enum answer server_has_tls(const struct connection *c);
  * kernel TLS does not know?  It is asked for them.
  */
 enum answer server_takes_ineligible(const struct connection *c);
+/*
+ * Has the server at this end of the connection sent more than any handshake of
+ * it takes (@handshake: bytes)?  Then that is done.
+ */
+bool server_has_said_more(const struct connection *c, uint64_t *handshake);
 
 /* why_program.c */
 

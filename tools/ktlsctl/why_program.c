@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* Why a program does not ask for kernel TLS: what user space knows of it. */
 #include <errno.h>
+#include <inttypes.h>
 #include <linux/capability.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -445,12 +446,22 @@ static void may_be_old_openssl(const struct question_why *q,
 			      "OpenSSL 3.0 and 3.1 never give the kernel the key to receive TLS 1.3");
 }
 
+/* What the program may have told libssl, and then it does not ask for sending. */
+static void may_be_cut(const struct question_why *q)
+{
+	add_remaining(q->f, "record-padding",
+		      "the program pads the records that it sends");
+	add_remaining(q->f, "small-fragments",
+		      "it sends fragments smaller than a record holds");
+}
+
 static void judge_asking(const struct question_why *q,
 			 const struct server_conf *conf)
 {
 	const struct build_trial *t = only_openssl(q);
 	bool always = t && asks_always(t, q->direction);
 	enum answer ineligible;
+	uint64_t handshake;
 	const char *reason;
 	char path[512];
 
@@ -476,7 +487,11 @@ static void judge_asking(const struct question_why *q,
 	if (reason)
 		add_evidence(q->c, "tried on a socket of its own",
 			     "TCP_ULP: ENOENT: the kernel has no TLS now");
-	if (reason && ineligible == ANSWER_NO && always && !conf->tx_reason) {
+	if (reason && ineligible == ANSWER_NO && always && !conf->tx_reason &&
+	    server_has_said_more(q->c, &handshake)) {
+		add_evidence(q->c, "sock_diag",
+			     "%" PRIu64 " bytes were sent, and the handshake, which the server was asked for, takes less than %" PRIu64,
+			     q->c->sent, handshake);
 		judge_obstacle(q, reason, path);
 		return;
 	}
@@ -541,10 +556,7 @@ static void judge_other_way(const struct question_why *q,
 		add_remaining(q->f, "tls13-receive-openssl-3.0",
 			      "OpenSSL 3.0 and 3.1 never give the kernel the key to receive TLS 1.3");
 	if (q->direction == KTLS_DIRECTION_TX) {
-		add_remaining(q->f, "record-padding",
-			      "the program pads the records that it sends");
-		add_remaining(q->f, "small-fragments",
-			      "it sends fragments smaller than a record holds");
+		may_be_cut(q);
 	} else {
 		add_remaining(q->f, "read-ahead",
 			      "the library had read beyond the handshake when the key was due (read-ahead)");
@@ -624,6 +636,8 @@ static bool judge_libraries(const struct question_why *q,
 static void judge_openssl(const struct question_why *q,
 			  const struct server_conf *conf, bool alone)
 {
+	const struct build_trial *t = only_openssl(q);
+	bool old = !t || t->number < OPENSSL_3_2;
 	char from[64];
 	enum answer cnf;
 
@@ -671,6 +685,10 @@ static void judge_openssl(const struct question_why *q,
 	if (!conf)
 		may_be_own_io(q);
 	may_be_ineligible(q);
+	if (old || q->direction == KTLS_DIRECTION_TX)
+		may_be_cut(q);
+	if (old)
+		may_be_old_openssl(q, conf);
 	may_be_pending(q);
 	may_be_no_tls(q);
 	if (conf && *conf->next)
