@@ -499,8 +499,8 @@ def phases():
     def nginx(ports):
         return lambda b, n: p.nginx(b, n, ports)
 
-    def half(name):
-        return Row(name, PENDING, PENDING, "the client does not go on",
+    def half(name, label="tls"):
+        return Row(name, PENDING, PENDING, "the client does not go on", label,
                    connect={"version": "half"}, target="port",
                    verdict_unknown=True)
 
@@ -508,9 +508,12 @@ def phases():
         return lambda b, n: p.s_server(b, n, "-tls1_2", wrapper=wrapper,
                                        env=p.cnf(b))
 
-    def module(name, reason, because):
-        return Row(name, refused(reason), refused(reason), because,
+    def module(name, reason, because, label="tls"):
+        return Row(name, refused(reason), refused(reason), because, label,
                    after=converse, verdict_unknown=True)
+
+    # It takes nothing that could be another reason.
+    strict = {"strict": ON + in_12("ECDHE-ECDSA-AES128-GCM-SHA256")}
 
     return [
         Phase("usual", states.usual, [
@@ -540,9 +543,11 @@ def phases():
             ((), s_server(p.AS_NOBODY), [
                 module("not-loaded.openssl", "tls-module-not-loaded",
                        "who is not privileged cannot have it loaded")]),
-            (("nginx",), nginx({**on, "cbc": ON + in_12(OTHERS_12[1][1])}), [
+            (("nginx",), nginx({**on, **strict, "cbc": ON + in_12(OTHERS_12[1][1])}), [
                 module("not-loaded.nginx", "tls-module-not-loaded",
                        "its workers have no privileges"),
+                module("not-loaded.nginx-strict", "tls-module-not-loaded",
+                       "its workers have no privileges", "strict"),
                 Row("not-loaded.nginx-cbc", never("not-eligible"),
                     never("not-eligible"),
                     "libssl has no kernel TLS for the cipher", "cbc",
@@ -552,9 +557,16 @@ def phases():
             ((), s_server(), [
                 module("blacklisted.openssl", "tls-module-forbidden",
                        "modprobe.d has a blacklist for it")]),
-            ((), s_server(), [half("blacklisted.pending")])]),
+            ((), s_server(), [half("blacklisted.pending")]),
+            (("nginx",), nginx({**strict, "half": strict["strict"]}), [
+                module("blacklisted.nginx", "tls-module-forbidden",
+                       "modprobe.d has a blacklist for it", "strict"),
+                half("blacklisted.nginx-half", "half")])]),
         Phase("tls.ko absent", states.tls_absent, [
             ((), s_server(), [
                 module("absent.openssl", "tls-module-absent",
-                       "its file is not there")])]),
+                       "its file is not there")]),
+            (("nginx",), nginx(strict), [
+                module("absent.nginx", "tls-module-absent",
+                       "its file is not there", "strict")])]),
     ]
