@@ -1,0 +1,136 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Messages between the processes of ktlsd, over SOCK_SEQPACKET: one datagram each,
+ * with descriptors where its type says so.  Structures are as this machine has
+ * them, as both ends are the same program.
+ */
+#ifndef MESSAGE_H
+#define MESSAGE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+/*
+ * The processes, and who speaks with whom:
+ *
+ *	supervisor -- keys, broker, each worker: what to do, and what came of it
+ *	worker -- keys: signatures (blocking), and identities as they change
+ *	worker -- broker: descriptors that a worker could not get itself
+ */
+enum message_type {
+	/* From the supervisor. */
+	MESSAGE_WORKER = 1,	/* to keys and broker: struct message_worker, and its ends */
+	MESSAGE_KEYS,		/* to a worker: 2 descriptors, sign and identities */
+	MESSAGE_BROKER,		/* to a worker: 1 descriptor */
+	MESSAGE_TICKET_KEYS,	/* to a worker: struct message_ticket_keys */
+	MESSAGE_DRAIN,		/* to a worker: no new connections; end with the last */
+	MESSAGE_CONNECTIONS,	/* to a worker: tell all; answered with the same */
+
+	/* Between worker and keys. */
+	MESSAGE_IDENTITY = 32,	/* to a worker: struct message_identity */
+	MESSAGE_SIGN,		/* to keys: struct message_sign */
+	MESSAGE_SIGNATURE,	/* to a worker: struct message_signature */
+
+	/* Between worker and broker. */
+	MESSAGE_CONNECT = 48,	/* to the broker: struct message_wish */
+	MESSAGE_OPEN,		/* to the broker: struct message_wish with a path */
+	MESSAGE_GRANT,		/* to the worker: struct message_grant, 1 descriptor */
+
+	/* To the supervisor. */
+	MESSAGE_READY = 64,	/* its start is over */
+	MESSAGE_IDENTITY_STATE,	/* from keys: struct message_identity_state */
+	MESSAGE_ALIVE,		/* still turning its loop */
+};
+
+#define MESSAGE_MAX (128 * 1024)	/* bytes, with all chains of issuers */
+#define MESSAGE_FDS 4
+
+struct message_worker {
+	uint32_t worker;	/* index */
+};
+
+struct message_ticket_keys {
+	struct ticket_key {
+		uint8_t name[16];
+		uint8_t aes[32];
+		uint8_t hmac[32];
+	} keys[3];		/* to encrypt with; next (known to others first); last */
+	uint32_t count;
+};
+
+struct message_identity {
+	uint32_t identity;	/* index in the configuration */
+	uint32_t generation;	/* of its files: to be named when it signs */
+	uint32_t certificates;	/* in der: each with its length (4 bytes) before it */
+	uint32_t len;
+	uint8_t der[];
+};
+
+/* What TLS lets its servers and clients sign, and nothing else. */
+struct message_sign {
+	uint32_t identity;
+	uint32_t generation;
+	uint16_t scheme;	/* SignatureScheme, RFC 8446, 4.2.3 */
+	uint16_t len;
+	uint8_t content[];	/* to be hashed and signed */
+};
+
+struct message_signature {
+	int32_t error;		/* negative errno, or 0 */
+	uint32_t len;
+	uint8_t signature[];
+};
+
+/* A backend's connection, or a file beneath a listener's root. */
+struct message_wish {
+	uint64_t tag;		/* of the worker's own, in the answer */
+	uint32_t listener;
+	char path[];		/* of MESSAGE_OPEN, to the end of the message, no NUL */
+};
+
+struct message_grant {
+	uint64_t tag;
+	int32_t error;		/* negative errno, or 0 and a descriptor */
+};
+
+struct message_identity_state {
+	uint32_t identity;
+	uint32_t generation;	/* 0: there is none yet */
+	int64_t not_after;	/* seconds since the epoch */
+	uint8_t serial[20];	/* of the certificate, as in it */
+	uint32_t serial_len;
+	char error[512];	/* why the files of now are not in use, or "" */
+};
+
+/* What was received. */
+struct message {
+	uint32_t type;
+	size_t len;
+	int fds[MESSAGE_FDS];	/* the receiver's; -1 behind the last */
+	size_t fds_count;
+	void *body;		/* of @len bytes, aligned; good until the next one */
+};
+
+/* Two connected ends, close-on-exec. */
+int message_pair(int ends[2]);
+
+/*
+ * Returns 0, or a negative errno: -EAGAIN if the other end is slow and the
+ * descriptor non-blocking, -EPIPE if it is gone.
+ */
+int message_send(int fd, uint32_t type, const void *body, size_t len,
+		 const int *fds, size_t fds_count);
+
+/*
+ * Returns 1 with a message; 0 if the other end is gone; or a negative errno, with
+ * -EAGAIN where there is none now.  A body shorter than @at_least[type] is
+ * -EBADMSG: who receives that gives the other end up.
+ */
+int message_receive(int fd, struct message *m);
+
+/* Closes the descriptors that nobody took. */
+void message_close_fds(struct message *m);
+
+#endif /* MESSAGE_H */
