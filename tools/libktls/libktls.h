@@ -13,7 +13,9 @@
 #define LIBKTLS_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 #include <linux/ktls.h>
 
@@ -658,6 +660,91 @@ const char *ktls_action_name(unsigned int action);
 const char *ktls_attempt_flag_name(unsigned int flag);
 /* Of an event's type: "socket-install-ntf". */
 const char *ktls_event_name(int type);
+
+/*
+ * Records of a socket, whoever made the handshake.  These take a descriptor, no
+ * handle, and do not need the module.  TLS has the numbers from IANA's registries
+ * (RFC 8446, 5.1 and 6).
+ */
+#define KTLS_RECORD_CHANGE_CIPHER_SPEC	20
+#define KTLS_RECORD_ALERT		21
+#define KTLS_RECORD_HANDSHAKE		22
+#define KTLS_RECORD_DATA		23
+
+#define KTLS_ALERT_CLOSE_NOTIFY		0
+#define KTLS_ALERT_UNEXPECTED_MESSAGE	10
+#define KTLS_ALERT_DECODE_ERROR		50
+#define KTLS_ALERT_INTERNAL_ERROR	80
+#define KTLS_ALERT_USER_CANCELED	90
+#define KTLS_ALERT_NO_RENEGOTIATION	100
+
+/**
+ * ktls_attach() - attach the TLS protocol to a socket (TCP_ULP)
+ * @fd: connected TCP socket
+ *
+ * Return: 0, also if it has it already; -ENOENT if the kernel has no TLS and the
+ * caller may not load it; -ENOTCONN; -EOPNOTSUPP for a socket of MPTCP; -EPERM
+ * by a policy; or another negative errno.
+ */
+int ktls_attach(int fd);
+
+/**
+ * ktls_set_key() - give the kernel the key of a direction (TLS_TX, TLS_RX)
+ * @fd: socket to which TLS is attached
+ * @direction: enum ktls_direction
+ * @crypto_info: struct tls12_crypto_info_... of <linux/tls.h>; wipe it afterwards
+ * @len: its bytes
+ *
+ * Return: 0; -EBUSY if there is a key and this kernel takes no second one;
+ * -ENOENT if it lacks the cipher; -EINVAL; -EPERM by a policy; or another
+ * negative errno.
+ */
+int ktls_set_key(int fd, unsigned int direction, const void *crypto_info,
+		 size_t len);
+
+/**
+ * ktls_receive() - receive what is in a record, and its content type
+ * @fd: socket whose records the kernel decrypts
+ * @buffer: gets it; 16 KiB hold any record
+ * @len: room; what does not fit is left for the next call
+ * @type: gets the content type (KTLS_RECORD_...), 0 at the end of the stream
+ * @flags: as of recv()
+ *
+ * read() and recv() fail with EIO where the next record is no data: an alert, or
+ * what belongs to a handshake.  A stream that ends without the alert
+ * KTLS_ALERT_CLOSE_NOTIFY was cut off by the network or by an attacker.
+ *
+ * Return: bytes, 0 at the end; -EBADMSG if a record was forged or damaged;
+ * -EKEYEXPIRED if the other end has changed its key (KeyUpdate), and the next
+ * has to be set first; or another negative errno.
+ */
+ssize_t ktls_receive(int fd, void *buffer, size_t len, uint8_t *type, int flags);
+
+/**
+ * ktls_send_record() - send a record of some content type
+ * @fd: socket whose records the kernel encrypts
+ * @type: content type
+ * @content: what is in it
+ * @len: at most 16 KiB
+ * @flags: as of send(); MSG_NOSIGNAL is implied
+ *
+ * Return: 0, or a negative errno.
+ */
+int ktls_send_record(int fd, uint8_t type, const void *content, size_t len,
+		     int flags);
+
+/**
+ * ktls_send_alert() - send an alert
+ * @fd: socket whose records the kernel encrypts
+ * @description: KTLS_ALERT_...; a fatal one, but for the end and renegotiation
+ * @flags: as of send()
+ *
+ * Before a stream is closed, or half of it with shutdown(), the other end wants
+ * KTLS_ALERT_CLOSE_NOTIFY.
+ *
+ * Return: 0, or a negative errno.
+ */
+int ktls_send_alert(int fd, uint8_t description, int flags);
 
 /**
  * ktls_library_version() - version of the library in use, as "0.1.0"
