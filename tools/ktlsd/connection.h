@@ -1,0 +1,121 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * A connection of a worker: from when it is accepted, over the handshake and the
+ * keys, to its end.
+ */
+#ifndef CONNECTION_H
+#define CONNECTION_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "conf.h"
+#include "handshake.h"
+
+struct worker;
+
+enum side {
+	SIDE_TLS,
+	SIDE_PLAIN,
+	SIDES,
+};
+
+/* One of its sockets.  What is known of it holds until a call says -EAGAIN. */
+struct end {
+	int fd;			/* -1: there is none yet */
+	enum side side;
+	bool readable;
+	bool writable;
+};
+
+/* What goes from one end to the other. */
+struct flow {
+	bool copied;		/* through a buffer; else through a pipe */
+	bool ended;		/* no more will come, and */
+	bool done;		/* the other end has been told */
+	int pipe[2];		/* while something is in it */
+	uint8_t *buffer;	/* likewise */
+	size_t start;		/* in @buffer */
+	size_t held;		/* bytes that were taken, and not given on */
+};
+
+struct connection {
+	struct worker *worker;
+	struct connection *previous, *next;	/* of the worker */
+	struct connection *next_turn;		/* has more to do */
+	bool has_turn;
+	enum connection_state {
+		CONNECTION_HANDSHAKE,
+		CONNECTION_BACKEND,	/* waits for the broker */
+		CONNECTION_RELAY,
+		CONNECTION_DEAD,	/* freed when the events at hand are over */
+	} state;
+	size_t listener;
+	uint32_t slot;			/* in the worker's table */
+	uint64_t started;		/* nanoseconds since the epoch */
+	uint64_t deadline;		/* by the monotonic clock; 0: none */
+	struct end ends[SIDES];
+	struct flow flows[SIDES];	/* by the end that they come from */
+
+	/* TLS: who does it after the handshake; SSL stays where user space does. */
+	struct handshake handshake;
+	bool kernel_tx;
+	bool kernel_rx;
+	uint32_t message_left;		/* of a handshake message that is skipped */
+	uint8_t message_head[4];	/* of one that has come in part */
+	uint8_t message_head_len;
+	unsigned int key_updates;	/* since @key_updates_since */
+	uint64_t key_updates_since;
+	bool owes_key_update;		/* the other end wants a new key of ours */
+	bool owes_no_renegotiation;	/* or an answer */
+};
+
+/* A new one, from an accepted socket, which it owns.  @fd is closed on failure. */
+void connection_accept(struct worker *w, size_t listener, int fd);
+/* The broker's answer: a descriptor, or a negative errno. */
+void connection_granted(struct connection *c, int fd_or_error);
+/* Something happened at an end, or it is its turn. */
+void connection_run(struct connection *c);
+/* Its deadline is over. */
+void connection_late(struct connection *c);
+
+/* Why it ends; each is counted. */
+enum connection_end {
+	END_CLOSED,
+	END_TRUNCATED,
+	END_RESET,
+	END_ALERTED,
+	END_BROKEN,
+	END_REKEY_UNSUPPORTED,
+	END_REKEY_STORM,
+	END_IDLE,
+	END_DRAINED,
+	END_NOT_BEGUN,		/* counted otherwise */
+};
+
+/*
+ * Ends it.  Unless it was closed by both, the plain end learns by a reset that
+ * what it got may not be all.
+ */
+void connection_end(struct connection *c, enum connection_end why);
+
+/* relay.c: moves what can be moved; ends the connection when it is over. */
+void relay_run(struct connection *c);
+
+/* post_handshake.c: records that are no data, where the kernel does the records. */
+
+/*
+ * What came in one.  Returns 0 to go on; 1 if the other end has ended its stream;
+ * a negative number if the connection was ended.
+ */
+int post_handshake_record(struct connection *c, uint8_t type,
+			  const uint8_t *content, size_t len);
+/*
+ * Sends what is owed to the TLS end.  Returns 0, -EAGAIN, or another negative
+ * number if the connection was ended.
+ */
+int post_handshake_pay(struct connection *c);
+
+#endif /* CONNECTION_H */

@@ -1,0 +1,524 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * Handshakes with OpenSSL, in a worker.  Suites and groups are what openssl.cnf
+ * says, without what the kernel does not take.
+ */
+#include <errno.h>
+#include <openssl/err.h>
+#include <openssl/rand.h>
+#include <openssl/x509v3.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "handshake.h"
+#include "kernel_ciphers.h"
+#include "ktlsd.h"
+#include "remote_key.h"
+
+/* What a server sends of its own accord, as OpenSSL does. */
+#define TICKETS 2
+
+struct identity {
+	X509 *certificate;
+	STACK_OF(X509) *issuers;
+	EVP_PKEY *key;
+};
+
+struct counter_end {
+	SSL_CTX *bare;		/* settings, without an identity */
+	SSL_CTX **ctx;		/* one for each of its identities, or %NULL */
+};
+
+struct shop {
+	const struct conf *conf;
+	struct counter_end *ends;
+	struct identity *identities;
+	struct message_ticket_keys tickets;
+};
+
+static int shop_index = -1;	/* of SSL_CTX: the shop */
+static int listener_index = -1;	/* of SSL_CTX: the listener */
+static int handshake_index = -1;	/* of SSL */
+
+/* Session tickets */
+
+static int use_ticket_key(SSL *ssl, unsigned char *name, unsigned char *iv,
+			  EVP_CIPHER_CTX *cipher, EVP_MAC_CTX *mac, int encrypt)
+{
+	struct shop *shop = SSL_CTX_get_ex_data(SSL_get_SSL_CTX(ssl),
+						shop_index);
+	const struct ticket_key *key = NULL;
+	OSSL_PARAM params[3];
+	uint32_t i;
+
+	if (encrypt && shop->tickets.count) {
+		key = &shop->tickets.keys[0];
+		memcpy(name, key->name, sizeof(key->name));
+		if (RAND_bytes(iv, 16) <= 0)
+			return -1;
+	}
+	for (i = 0; !encrypt && i < shop->tickets.count; i++)
+		if (!memcmp(name, shop->tickets.keys[i].name,
+			    sizeof(key->name)))
+			key = &shop->tickets.keys[i];
+	if (!key)
+		return 0;
+	params[0] = OSSL_PARAM_construct_octet_string("key", (void *)key->hmac,
+						      sizeof(key->hmac));
+	params[1] = OSSL_PARAM_construct_utf8_string("digest", (char *)"SHA256",
+						     0);
+	params[2] = OSSL_PARAM_construct_end();
+	if (EVP_MAC_CTX_set_params(mac, params) <= 0 ||
+	    EVP_CipherInit_ex2(cipher, EVP_aes_256_cbc(), key->aes, iv, encrypt,
+			       NULL) <= 0)
+		return -1;
+	/* A ticket under an older key is answered with one under the newest. */
+	return key == &shop->tickets.keys[0] ? 1 : 2;
+}
+
+void shop_set_ticket_keys(struct shop *shop,
+			  const struct message_ticket_keys *keys)
+{
+	shop->tickets = *keys;
+	if (shop->tickets.count > ARRAY_SIZE(shop->tickets.keys))
+		shop->tickets.count = 0;
+}
+
+/* Names */
+
+static bool certificate_has(X509 *certificate, const char *name)
+{
+	return X509_check_host(certificate, name, 0,
+			       X509_CHECK_FLAG_NEVER_CHECK_SUBJECT, NULL) > 0;
+}
+
+/* The client has said which server it wants. */
+static int choose_identity(SSL *ssl, int *alert, void *arg)
+{
+	struct shop *shop = arg;
+	size_t n = (uintptr_t)SSL_CTX_get_ex_data(SSL_get_SSL_CTX(ssl),
+						  listener_index);
+	const struct conf_listener *l = &shop->conf->listeners[n];
+	const char *name = SSL_get_servername(ssl, TLSEXT_NAMETYPE_host_name);
+	size_t i;
+
+	(void)alert;
+	for (i = 0; name && i < l->identities_count; i++) {
+		struct identity *id = &shop->identities[l->identities[i]];
+
+		if (!shop->ends[n].ctx[i] || !certificate_has(id->certificate, name))
+			continue;
+		if (SSL_get_SSL_CTX(ssl) != shop->ends[n].ctx[i])
+			SSL_set_SSL_CTX(ssl, shop->ends[n].ctx[i]);
+		return SSL_TLSEXT_ERR_OK;
+	}
+	/* The first is for all others. */
+	return name ? SSL_TLSEXT_ERR_OK : SSL_TLSEXT_ERR_NOACK;
+}
+
+static int choose_protocol(SSL *ssl, const unsigned char **out,
+			   unsigned char *len, const unsigned char *in,
+			   unsigned int in_len, void *arg)
+{
+	const struct conf_listener *l = arg;
+
+	(void)ssl;
+	if (SSL_select_next_proto((unsigned char **)out, len, l->alpn,
+				  l->alpn_len, in, in_len) !=
+	    OPENSSL_NPN_NEGOTIATED)
+		return SSL_TLSEXT_ERR_ALERT_FATAL;
+	return SSL_TLSEXT_ERR_OK;
+}
+
+/* Settings */
+
+/*
+ * Of what openssl.cnf allows, what the kernel takes.  A key that only signs can't
+ * decrypt: no key transport.
+ */
+static bool restrict_ciphers(SSL_CTX *ctx, const struct kernel_ciphers *kernel)
+{
+	STACK_OF(SSL_CIPHER) *list = SSL_CTX_get_ciphers(ctx);
+	char tls12[4096] = "", tls13[512] = "";
+	int i;
+
+	for (i = 0; i < sk_SSL_CIPHER_num(list); i++) {
+		const SSL_CIPHER *c = sk_SSL_CIPHER_value(list, i);
+		int exchange = SSL_CIPHER_get_kx_nid(c);
+		bool is_13 = exchange == NID_kx_any;
+		char *to = is_13 ? tls13 : tls12;
+		size_t room = is_13 ? sizeof(tls13) : sizeof(tls12);
+		size_t len = strlen(to);
+
+		if (!is_13 && exchange != NID_kx_ecdhe &&
+		    exchange != NID_kx_dhe)
+			continue;
+		if (!kernel_ciphers_has(kernel, is_13 ? TLS1_3_VERSION :
+					TLS1_2_VERSION, secrets_cipher(c)))
+			continue;
+		snprintf(to + len, room - len, "%s%s", len ? ":" : "",
+			 SSL_CIPHER_get_name(c));
+	}
+	if (*tls12 ? !SSL_CTX_set_cipher_list(ctx, tls12) :
+	    !SSL_CTX_set_min_proto_version(ctx, TLS1_3_VERSION))
+		return false;
+	if (*tls13)
+		return SSL_CTX_set_ciphersuites(ctx, tls13);
+	return *tls12 && SSL_CTX_set_max_proto_version(ctx, TLS1_2_VERSION);
+}
+
+static void see_message(int write_p, int version, int type, const void *buf,
+			size_t len, SSL *ssl, void *arg)
+{
+	struct handshake *h = SSL_get_ex_data(ssl, handshake_index);
+	const uint8_t *message = buf;
+
+	(void)version;
+	(void)arg;
+	if (!h || !h->over)
+		return;
+	if (write_p && type == SSL3_RT_HEADER)
+		h->records++;
+	if (!write_p && type == SSL3_RT_HANDSHAKE && len == 5 &&
+	    message[0] == SSL3_MT_KEY_UPDATE && message[4])
+		h->key_update = true;
+}
+
+static bool set_up_server(SSL_CTX *ctx, struct shop *shop,
+			  const struct conf_listener *l)
+{
+	SSL_CTX_set_session_cache_mode(ctx, SSL_SESS_CACHE_OFF);
+	/* They are sent when it is known how many records that makes. */
+	SSL_CTX_set_num_tickets(ctx, 0);
+	SSL_CTX_set_tlsext_ticket_key_evp_cb(ctx, use_ticket_key);
+	SSL_CTX_set_tlsext_servername_callback(ctx, choose_identity);
+	SSL_CTX_set_tlsext_servername_arg(ctx, shop);
+	if (l->alpn_len)
+		SSL_CTX_set_alpn_select_cb(ctx, choose_protocol, (void *)l);
+	SSL_CTX_set_options(ctx, SSL_OP_CIPHER_SERVER_PREFERENCE |
+			    SSL_OP_PRIORITIZE_CHACHA);
+	if (l->client_auth == CLIENT_AUTH_NONE)
+		return true;
+	SSL_CTX_set_verify(ctx, SSL_VERIFY_PEER |
+			   (l->client_auth == CLIENT_AUTH_REQUIRED ?
+			    SSL_VERIFY_FAIL_IF_NO_PEER_CERT : 0), NULL);
+	SSL_CTX_set_client_CA_list(ctx, SSL_load_client_CA_file(l->ca));
+	return SSL_CTX_get_client_CA_list(ctx) &&
+	       SSL_CTX_load_verify_file(ctx, l->ca);
+}
+
+static bool set_up_client(SSL_CTX *ctx, const struct conf_listener *l)
+{
+	SSL_CTX_set_verify(ctx, SSL_VERIFY_PEER, NULL);
+	SSL_CTX_set_session_cache_mode(ctx, SSL_SESS_CACHE_OFF);
+	if (l->alpn_len && SSL_CTX_set_alpn_protos(ctx, l->alpn, l->alpn_len))
+		return false;
+	return l->ca ? SSL_CTX_load_verify_file(ctx, l->ca) :
+		       SSL_CTX_set_default_verify_paths(ctx);
+}
+
+static SSL_CTX *new_ctx(struct shop *shop, size_t n)
+{
+	const struct conf_listener *l = &shop->conf->listeners[n];
+	const struct kernel_ciphers *kernel = kernel_ciphers();
+	bool client = l->kind == LISTENER_CLIENT;
+	SSL_CTX *ctx = SSL_CTX_new(client ? TLS_client_method() :
+				   TLS_server_method());
+
+	if (!ctx)
+		return NULL;
+	if (SSL_CTX_get_min_proto_version(ctx) < TLS1_2_VERSION)
+		SSL_CTX_set_min_proto_version(ctx, TLS1_2_VERSION);
+	/* Keys are ours to hand on; a second handshake would change them. */
+	SSL_CTX_clear_options(ctx, SSL_OP_ENABLE_KTLS);
+	SSL_CTX_set_options(ctx, SSL_OP_NO_RENEGOTIATION);
+	SSL_CTX_set_mode(ctx, SSL_MODE_ENABLE_PARTIAL_WRITE |
+			 SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER |
+			 SSL_MODE_RELEASE_BUFFERS);
+	SSL_CTX_set_read_ahead(ctx, 0);
+	SSL_CTX_set_msg_callback(ctx, see_message);
+	secrets_watch(ctx);
+	if (!SSL_CTX_set_ex_data(ctx, shop_index, shop) ||
+	    !SSL_CTX_set_ex_data(ctx, listener_index, (void *)(uintptr_t)n) ||
+	    !SSL_CTX_set_session_id_context(ctx, (const void *)l->name,
+					    strnlen(l->name, 32)) ||
+	    (kernel->count && !restrict_ciphers(ctx, kernel)) ||
+	    !(client ? set_up_client(ctx, l) : set_up_server(ctx, shop, l))) {
+		SSL_CTX_free(ctx);
+		return NULL;
+	}
+	return ctx;
+}
+
+static SSL_CTX *new_ctx_with(struct shop *shop, size_t n, struct identity *id)
+{
+	SSL_CTX *ctx = new_ctx(shop, n);
+
+	if (ctx && !SSL_CTX_use_cert_and_key(ctx, id->certificate, id->key,
+					     id->issuers, 1)) {
+		SSL_CTX_free(ctx);
+		return NULL;
+	}
+	return ctx;
+}
+
+/* What OpenSSL complains of, in one line. */
+static const char *openssl_error(void)
+{
+	unsigned long e = ERR_peek_last_error();
+	const char *reason = e ? ERR_reason_error_string(e) : NULL;
+
+	ERR_clear_error();
+	return reason ?: "no reason given";
+}
+
+struct shop *shop_open(const struct conf *conf)
+{
+	struct shop *shop = calloc(1, sizeof(*shop));
+	size_t n;
+
+	if (shop_index < 0) {
+		shop_index = SSL_CTX_get_ex_new_index(0, NULL, NULL, NULL, NULL);
+		listener_index = SSL_CTX_get_ex_new_index(0, NULL, NULL, NULL,
+							  NULL);
+		handshake_index = SSL_get_ex_new_index(0, NULL, NULL, NULL, NULL);
+	}
+	if (!shop)
+		return NULL;
+	shop->conf = conf;
+	shop->ends = calloc(conf->listeners_count, sizeof(*shop->ends));
+	shop->identities = calloc(conf->identities_count ?: 1,
+				  sizeof(*shop->identities));
+	if (!shop->ends || !shop->identities)
+		goto fail;
+	for (n = 0; n < conf->listeners_count; n++) {
+		const struct conf_listener *l = &conf->listeners[n];
+
+		shop->ends[n].ctx = calloc(l->identities_count ?: 1,
+					   sizeof(SSL_CTX *));
+		shop->ends[n].bare = new_ctx(shop, n);
+		if (!shop->ends[n].ctx || !shop->ends[n].bare) {
+			log_line(LOG_ERR, "%s: cannot be set up: %s%s%s",
+				 l->name, openssl_error(), l->ca ? "; CA: " : "",
+				 l->ca ?: "");
+			goto fail;
+		}
+	}
+	return shop;
+fail:
+	shop_close(shop);
+	return NULL;
+}
+
+static void forget_identity(struct identity *id)
+{
+	X509_free(id->certificate);
+	sk_X509_pop_free(id->issuers, X509_free);
+	EVP_PKEY_free(id->key);
+	memset(id, 0, sizeof(*id));
+}
+
+void shop_close(struct shop *shop)
+{
+	size_t n, i;
+
+	for (n = 0; shop->ends && n < shop->conf->listeners_count; n++) {
+		for (i = 0; shop->ends[n].ctx &&
+		     i < shop->conf->listeners[n].identities_count; i++)
+			SSL_CTX_free(shop->ends[n].ctx[i]);
+		free(shop->ends[n].ctx);
+		SSL_CTX_free(shop->ends[n].bare);
+	}
+	for (i = 0; shop->identities && i < shop->conf->identities_count; i++)
+		forget_identity(&shop->identities[i]);
+	OPENSSL_cleanse(&shop->tickets, sizeof(shop->tickets));
+	free(shop->identities);
+	free(shop->ends);
+	free(shop);
+}
+
+static bool read_chain(const struct message_identity *m, size_t len,
+		       struct identity *id)
+{
+	const uint8_t *p = m->der, *end = (const uint8_t *)m + len;
+	uint32_t i, n;
+	X509 *x;
+
+	id->issuers = sk_X509_new_null();
+	for (i = 0; id->issuers && i < m->certificates; i++) {
+		if (end - p < (ptrdiff_t)sizeof(n))
+			return false;
+		memcpy(&n, p, sizeof(n));
+		p += sizeof(n);
+		if (n > (size_t)(end - p))
+			return false;
+		x = d2i_X509(NULL, &p, n);
+		if (!x)
+			return false;
+		if (!i)
+			id->certificate = x;
+		else if (!sk_X509_push(id->issuers, x))
+			return false;
+	}
+	return id->certificate;
+}
+
+bool shop_set_identity(struct shop *shop, const struct message_identity *m,
+		       size_t len)
+{
+	const struct conf *conf = shop->conf;
+	struct identity id = { 0 };
+	size_t n, i;
+
+	if (len < sizeof(*m) || m->identity >= conf->identities_count)
+		return false;
+	if (!read_chain(m, len, &id))
+		goto fail;
+	id.key = remote_key_new(id.certificate, m->identity, m->generation);
+	if (!id.key)
+		goto fail;
+	for (n = 0; n < conf->listeners_count; n++) {
+		const struct conf_listener *l = &conf->listeners[n];
+
+		for (i = 0; i < l->identities_count; i++) {
+			SSL_CTX *ctx;
+
+			if (l->identities[i] != m->identity)
+				continue;
+			ctx = new_ctx_with(shop, n, &id);
+			if (!ctx)
+				goto fail;
+			/* Those that have begun with it hold on to it. */
+			SSL_CTX_free(shop->ends[n].ctx[i]);
+			shop->ends[n].ctx[i] = ctx;
+		}
+	}
+	forget_identity(&shop->identities[m->identity]);
+	shop->identities[m->identity] = id;
+	return true;
+fail:
+	log_line(LOG_ERR, "%s: cannot be used: %s",
+		 conf->identities[m->identity].chain, openssl_error());
+	forget_identity(&id);
+	return false;
+}
+
+bool shop_is_ready(const struct shop *shop, size_t n)
+{
+	const struct conf_listener *l = &shop->conf->listeners[n];
+	size_t i;
+
+	for (i = 0; i < l->identities_count; i++)
+		if (!shop->ends[n].ctx[i])
+			return false;
+	return true;
+}
+
+/* One handshake */
+
+bool handshake_begin(struct handshake *h, struct shop *shop, size_t n, int fd)
+{
+	const struct conf_listener *l = &shop->conf->listeners[n];
+	SSL_CTX *ctx = l->identities_count ? shop->ends[n].ctx[0] :
+					     shop->ends[n].bare;
+
+	memset(h, 0, sizeof(*h));
+	h->ssl = SSL_new(ctx);
+	if (!h->ssl || !SSL_set_fd(h->ssl, fd) ||
+	    !SSL_set_ex_data(h->ssl, handshake_index, h) ||
+	    !secrets_collect(h->ssl, &h->secrets))
+		goto fail;
+	if (l->kind != LISTENER_CLIENT) {
+		SSL_set_accept_state(h->ssl);
+		return true;
+	}
+	SSL_set_connect_state(h->ssl);
+	if (l->server_name &&
+	    !X509_VERIFY_PARAM_set1_ip_asc(SSL_get0_param(h->ssl), l->server_name) &&
+	    (!SSL_set_tlsext_host_name(h->ssl, l->server_name) ||
+	     !SSL_set1_host(h->ssl, l->server_name)))
+		goto fail;
+	ERR_clear_error();
+	return true;
+fail:
+	ERR_clear_error();
+	handshake_end(h);
+	return false;
+}
+
+void handshake_end(struct handshake *h)
+{
+	SSL_free(h->ssl);
+	h->ssl = NULL;
+	secrets_forget(&h->secrets);
+}
+
+static void explain(struct handshake *h, int why, int err)
+{
+	unsigned long e = ERR_peek_error();
+	long verify = SSL_get_verify_result(h->ssl);
+
+	if (e && ERR_GET_LIB(e) == ERR_LIB_SSL &&
+	    ERR_GET_REASON(e) >= SSL_AD_REASON_OFFSET) {
+		h->alerted = true;
+		snprintf(h->failure, sizeof(h->failure),
+			 "the other end sent the alert \"%s\"",
+			 SSL_alert_desc_string_long(ERR_GET_REASON(e) -
+						    SSL_AD_REASON_OFFSET));
+	} else if (e && verify != X509_V_OK) {
+		snprintf(h->failure, sizeof(h->failure),
+			 "the certificate of the other end was not accepted: %s",
+			 X509_verify_cert_error_string(verify));
+	} else if (e && !(ERR_GET_LIB(e) == ERR_LIB_SSL && ERR_GET_REASON(e) ==
+			  SSL_R_UNEXPECTED_EOF_WHILE_READING)) {
+		snprintf(h->failure, sizeof(h->failure), "%s",
+			 ERR_reason_error_string(e) ?: "OpenSSL gives no reason");
+	} else if (why == SSL_ERROR_SYSCALL && err) {
+		snprintf(h->failure, sizeof(h->failure), "%s", strerror(err));
+	} else {
+		snprintf(h->failure, sizeof(h->failure),
+			 "the other end closed the connection");
+	}
+	ERR_clear_error();
+}
+
+static bool queue_tickets(struct handshake *h)
+{
+	int i;
+
+	if (!SSL_is_server(h->ssl) || SSL_version(h->ssl) != TLS1_3_VERSION)
+		return true;
+	for (i = 0; i < TICKETS; i++)
+		if (!SSL_new_session_ticket(h->ssl))
+			return false;
+	return true;
+}
+
+enum handshake_step handshake_step(struct handshake *h)
+{
+	int ret, why, err;
+
+	for (;;) {
+		errno = 0;
+		ret = SSL_do_handshake(h->ssl);
+		err = errno;
+		if (ret != 1)
+			break;
+		if (h->over)
+			return HANDSHAKE_DONE;
+		h->over = true;
+		if (!queue_tickets(h))
+			return HANDSHAKE_DONE;
+	}
+	why = SSL_get_error(h->ssl, ret);
+	switch (why) {
+	case SSL_ERROR_WANT_READ:
+		return HANDSHAKE_READ;
+	case SSL_ERROR_WANT_WRITE:
+		return HANDSHAKE_WRITE;
+	default:
+		explain(h, why, err);
+		return HANDSHAKE_FAILED;
+	}
+}

@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Handshakes of a worker, and what they are made with. */
+#ifndef HANDSHAKE_H
+#define HANDSHAKE_H
+
+#include <openssl/ssl.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "conf.h"
+#include "message.h"
+#include "secrets.h"
+
+/*
+ * What a worker shakes hands with: the settings of each listener and what the
+ * key process says of the identities.  Those that are under way keep what they
+ * began with.
+ */
+struct shop;
+
+/*
+ * @conf is borrowed.  Reads the files of authorities, and asks the kernel which
+ * ciphers it takes: to be called before the sandbox closes.  %NULL after a line
+ * in the log.
+ */
+struct shop *shop_open(const struct conf *conf);
+void shop_close(struct shop *shop);
+
+/* A new or renewed identity; @len as received.  False if it makes no sense. */
+bool shop_set_identity(struct shop *shop, const struct message_identity *m,
+		       size_t len);
+void shop_set_ticket_keys(struct shop *shop,
+			  const struct message_ticket_keys *keys);
+/* Can this listener shake hands, or does it still miss an identity? */
+bool shop_is_ready(const struct shop *shop, size_t listener);
+
+enum handshake_step {
+	HANDSHAKE_READ,		/* wants to read, or */
+	HANDSHAKE_WRITE,	/* to write, before it can go on */
+	HANDSHAKE_DONE,
+	HANDSHAKE_FAILED,
+};
+
+struct handshake {
+	SSL *ssl;
+	struct secrets secrets;
+	uint64_t records;	/* sent under the application key */
+	bool over;		/* but tickets are not sent yet */
+	bool key_update;	/* the other end wants new keys of us; after @over */
+	bool alerted;		/* the other end ended it, by an alert */
+	char failure[160];	/* one line, printable */
+};
+
+/* False without memory. */
+bool handshake_begin(struct handshake *h, struct shop *shop, size_t listener,
+		     int fd);
+enum handshake_step handshake_step(struct handshake *h);
+void handshake_end(struct handshake *h);
+
+#endif /* HANDSHAKE_H */

@@ -1,0 +1,355 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * From one end of a connection to the other: by splice() where the kernel does
+ * the records, else through a buffer.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <openssl/err.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <libktls.h>
+
+#include "connection.h"
+#include "ktlsd.h"
+#include "worker.h"
+
+/* As much as a record holds (RFC 8446, 5.1). */
+#define BUFFER_BYTES 16384
+/* In one turn, so that others get theirs. */
+#define TURN_BYTES (1024 * 1024)
+/* How long the other half of a connection may be silent. */
+#define HALF_CLOSED_NS 60000000000ull
+
+#define ALERT_BAD_RECORD_MAC 20
+
+/*
+ * What a step came to, if it moved nothing.  A number of bytes above 0, or:
+ */
+enum {
+	STEP_NOTHING = 0,	/* it has to wait, or there is nothing to do */
+	STEP_OVER = -1,		/* the connection was ended */
+};
+
+static void end_by_errno(struct connection *c, int err)
+{
+	if (err == -EBADMSG && c->kernel_tx)
+		ktls_send_alert(c->ends[SIDE_TLS].fd, ALERT_BAD_RECORD_MAC,
+				MSG_DONTWAIT);
+	connection_end(c, err == -EBADMSG || err == -EMSGSIZE || err == -EINVAL ?
+		       END_BROKEN : END_RESET);
+}
+
+/* Reading */
+
+/* A record that is no data stands in front. */
+static int take_control_record(struct connection *c, struct flow *f)
+{
+	uint8_t content[BUFFER_BYTES], type;
+	struct end *e = &c->ends[SIDE_TLS];
+	ssize_t n;
+	int ret;
+
+	n = ktls_receive(e->fd, content, sizeof(content), &type, MSG_DONTWAIT);
+	if (n == -EAGAIN) {
+		e->readable = false;
+		return STEP_NOTHING;
+	}
+	if (n < 0) {
+		end_by_errno(c, n);
+		return STEP_OVER;
+	}
+	if (!n && !type) {
+		connection_end(c, END_TRUNCATED);
+		return STEP_OVER;
+	}
+	if (type == KTLS_RECORD_DATA) {
+		/* splice() had another reason, and would have it again. */
+		f->copied = true;
+		f->buffer = malloc(BUFFER_BYTES);
+		if (!f->buffer) {
+			connection_end(c, END_RESET);
+			return STEP_OVER;
+		}
+		__builtin_memcpy(f->buffer, content, n);
+		f->start = 0;
+		f->held = n;
+		return n;
+	}
+	ret = post_handshake_record(c, type, content, n);
+	if (ret < 0)
+		return STEP_OVER;
+	f->ended = ret;
+	return 1;
+}
+
+/* Into the pipe, which is empty. */
+static int pull_spliced(struct connection *c, struct flow *f, struct end *from)
+{
+	ssize_t n;
+
+	if (f->pipe[0] < 0 && !worker_get_pipe(c->worker, f->pipe)) {
+		connection_end(c, END_RESET);
+		return STEP_OVER;
+	}
+	do
+		n = splice(from->fd, NULL, f->pipe[1], NULL, PIPE_BYTES,
+			   SPLICE_F_MOVE | SPLICE_F_NONBLOCK);
+	while (n < 0 && errno == EINTR);
+	if (n > 0) {
+		f->held += n;
+		return n;
+	}
+	if (n < 0 && errno == EAGAIN) {
+		/* Or what there is has filled the pipe. */
+		if (!f->held)
+			from->readable = false;
+		return STEP_NOTHING;
+	}
+	if (from->side == SIDE_TLS && (!n || errno == EINVAL || errno == EIO))
+		return f->held ? STEP_NOTHING : take_control_record(c, f);
+	if (n < 0) {
+		end_by_errno(c, -errno);
+		return STEP_OVER;
+	}
+	f->ended = true;
+	return 1;
+}
+
+static ssize_t read_user_tls(struct connection *c, struct flow *f)
+{
+	SSL *ssl = c->handshake.ssl;
+	size_t n;
+	int why;
+
+	ERR_clear_error();
+	if (SSL_read_ex(ssl, f->buffer, BUFFER_BYTES, &n)) {
+		/* It may have been asked for a new key of ours. */
+		c->owes_key_update |= c->kernel_tx && c->handshake.key_update;
+		c->handshake.key_update = false;
+		return n;
+	}
+	why = SSL_get_error(ssl, 0);
+	switch (why) {
+	case SSL_ERROR_WANT_READ:
+	case SSL_ERROR_WANT_WRITE:
+		return -EAGAIN;
+	case SSL_ERROR_ZERO_RETURN:
+		return 0;
+	case SSL_ERROR_SYSCALL:
+		return errno ? -errno : -EPIPE;
+	}
+	/* It was cut off. */
+	if (ERR_GET_REASON(ERR_peek_error()) ==
+	    SSL_R_UNEXPECTED_EOF_WHILE_READING)
+		return -EPIPE;
+	return ERR_GET_REASON(ERR_peek_error()) >= SSL_AD_REASON_OFFSET ?
+	       -ECONNABORTED : -EBADMSG;
+}
+
+static ssize_t read_kernel_tls(struct connection *c, struct flow *f)
+{
+	uint8_t type;
+	ssize_t n;
+	int ret;
+
+	n = ktls_receive(c->ends[SIDE_TLS].fd, f->buffer, BUFFER_BYTES, &type,
+			 MSG_DONTWAIT);
+	if (n < 0)
+		return n;
+	if (type == KTLS_RECORD_DATA)
+		return n;
+	if (!type)
+		return -EPIPE;
+	ret = post_handshake_record(c, type, f->buffer, n);
+	if (ret < 0)
+		return -ESHUTDOWN;
+	return ret ? 0 : -EINTR;
+}
+
+static int pull_copied(struct connection *c, struct flow *f, struct end *from)
+{
+	ssize_t n;
+
+	if (!f->buffer)
+		f->buffer = malloc(BUFFER_BYTES);
+	if (!f->buffer) {
+		connection_end(c, END_RESET);
+		return STEP_OVER;
+	}
+	if (from->side == SIDE_PLAIN)
+		n = recv(from->fd, f->buffer, BUFFER_BYTES, MSG_DONTWAIT);
+	else if (c->kernel_rx)
+		n = read_kernel_tls(c, f);
+	else
+		n = read_user_tls(c, f);
+	if (from->side == SIDE_PLAIN && n < 0)
+		n = -errno;
+	if (n > 0) {
+		f->start = 0;
+		f->held = n;
+		return n;
+	}
+	switch (n) {
+	case 0:
+		f->ended = true;
+		return 1;
+	case -EINTR:
+		return 1;
+	case -EAGAIN:
+		from->readable = false;
+		return STEP_NOTHING;
+	case -ESHUTDOWN:	/* it was ended already */
+		return STEP_OVER;
+	case -EPIPE:
+		connection_end(c, from->side == SIDE_TLS ? END_TRUNCATED :
+			       END_RESET);
+		return STEP_OVER;
+	case -ECONNABORTED:
+		connection_end(c, END_ALERTED);
+		return STEP_OVER;
+	default:
+		end_by_errno(c, n);
+		return STEP_OVER;
+	}
+}
+
+/* Writing */
+
+static ssize_t write_user_tls(struct connection *c, const void *buffer,
+			      size_t len)
+{
+	size_t n;
+
+	ERR_clear_error();
+	if (SSL_write_ex(c->handshake.ssl, buffer, len, &n))
+		return n;
+	switch (SSL_get_error(c->handshake.ssl, 0)) {
+	case SSL_ERROR_WANT_READ:
+	case SSL_ERROR_WANT_WRITE:
+		return -EAGAIN;
+	default:
+		return -EPIPE;
+	}
+}
+
+static int push(struct connection *c, struct flow *f, struct end *to)
+{
+	ssize_t n;
+
+	do {
+		if (!f->copied)
+			n = splice(f->pipe[0], NULL, to->fd, NULL, f->held,
+				   SPLICE_F_MOVE | SPLICE_F_NONBLOCK);
+		else if (to->side == SIDE_TLS && !c->kernel_tx)
+			n = write_user_tls(c, f->buffer + f->start, f->held);
+		else
+			n = send(to->fd, f->buffer + f->start, f->held,
+				 MSG_DONTWAIT | MSG_NOSIGNAL);
+	} while (n == -1 && errno == EINTR);
+	if (n == -1 && !(f->copied && to->side == SIDE_TLS && !c->kernel_tx))
+		n = -errno;
+	if (n == -EAGAIN) {
+		to->writable = false;
+		return STEP_NOTHING;
+	}
+	if (n < 0) {
+		end_by_errno(c, n);
+		return STEP_OVER;
+	}
+	f->start += n;
+	f->held -= n;
+	return n;
+}
+
+/* All has been given on: say that it is all. */
+static int finish(struct connection *c, struct flow *f, struct end *to)
+{
+	int err = 0;
+
+	if (to->side == SIDE_TLS && c->kernel_tx) {
+		err = ktls_send_alert(to->fd, KTLS_ALERT_CLOSE_NOTIFY,
+				      MSG_DONTWAIT);
+	} else if (to->side == SIDE_TLS) {
+		ERR_clear_error();
+		if (SSL_shutdown(c->handshake.ssl) < 0)
+			err = SSL_get_error(c->handshake.ssl, -1) ==
+			      SSL_ERROR_WANT_WRITE ? -EAGAIN : -EPIPE;
+	}
+	if (err == -EAGAIN) {
+		to->writable = false;
+		return STEP_NOTHING;
+	}
+	if (err) {
+		end_by_errno(c, err);
+		return STEP_OVER;
+	}
+	shutdown(to->fd, SHUT_WR);
+	f->done = true;
+	return 1;
+}
+
+/* A step of one flow. */
+static int move(struct connection *c, struct flow *f, struct end *from,
+		struct end *to)
+{
+	int n;
+
+	if (f->held) {
+		if (!to->writable)
+			return STEP_NOTHING;
+		n = push(c, f, to);
+		/* An idle connection costs no pipe. */
+		if (n > 0 && !f->held && !f->copied)
+			worker_put_pipe(c->worker, f->pipe, true);
+		return n;
+	}
+	if (f->ended)
+		return !f->done && to->writable ? finish(c, f, to) : STEP_NOTHING;
+	if (!from->readable)
+		return STEP_NOTHING;
+	n = f->copied ? pull_copied(c, f, from) : pull_spliced(c, f, from);
+	if (n == STEP_NOTHING && !f->held) {
+		if (f->pipe[0] >= 0)
+			worker_put_pipe(c->worker, f->pipe, true);
+		free(f->buffer);
+		f->buffer = NULL;
+	}
+	return n;
+}
+
+void relay_run(struct connection *c)
+{
+	struct flow *in = &c->flows[SIDE_TLS], *out = &c->flows[SIDE_PLAIN];
+	struct end *tls = &c->ends[SIDE_TLS], *plain = &c->ends[SIDE_PLAIN];
+	size_t moved = 0;
+	int n, m, err;
+
+	do {
+		if (c->owes_key_update || c->owes_no_renegotiation) {
+			err = tls->writable ? post_handshake_pay(c) : 0;
+			if (err == -EAGAIN)
+				tls->writable = false;
+			else if (err)
+				return;
+		}
+		n = move(c, in, tls, plain);
+		if (n == STEP_OVER)
+			return;
+		m = move(c, out, plain, tls);
+		if (m == STEP_OVER)
+			return;
+		moved += n + m;
+	} while ((n || m) && moved < TURN_BYTES);
+
+	if (in->done && out->done) {
+		connection_end(c, END_CLOSED);
+		return;
+	}
+	if (n || m)
+		worker_take_turn(c);
+	/* A backend may be slow to answer the last request: that is its affair. */
+	c->deadline = out->done ? c->worker->now + HALF_CLOSED_NS : 0;
+}

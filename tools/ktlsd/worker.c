@@ -1,0 +1,457 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* A worker's loop. */
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "kernel_ciphers.h"
+#include "ktlsd.h"
+#include "message.h"
+#include "remote_key.h"
+#include "sandbox.h"
+#include "worker.h"
+
+#define EVENTS_MAX 256
+#define ACCEPTS_MAX 16		/* in a row, so that others get their turn */
+#define TICK_NS 1000000000ull
+#define ALIVE_NS 5000000000ull
+
+/*
+ * What an event is about: an end of a connection by its address, or what stands
+ * here, by a small number.
+ */
+enum {
+	ABOUT_SUPERVISOR = 1,
+	ABOUT_IDENTITIES,
+	ABOUT_BROKER,
+	ABOUT_DOORWAYS,		/* and the listener's number */
+	ABOUT_MAX = 4096,
+};
+
+/* Connections and what they share */
+
+bool worker_watch(struct worker *w, struct end *end)
+{
+	struct epoll_event event = {
+		.events = EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET,
+		.data.ptr = end,
+	};
+
+	return !epoll_ctl(w->epoll, EPOLL_CTL_ADD, end->fd, &event);
+}
+
+static struct connection *connection_of(struct end *end)
+{
+	return (void *)((char *)(end - end->side) -
+			offsetof(struct connection, ends));
+}
+
+/* A number by which the broker's answers find it. */
+static bool take_slot(struct worker *w, struct connection *c)
+{
+	struct connection **slots;
+	uint32_t i, n = w->slots_count;
+
+	for (i = 0; i < n; i++) {
+		uint32_t slot = (w->free_slot + i) % n;
+
+		if (!w->slots[slot]) {
+			w->slots[slot] = c;
+			w->free_slot = slot + 1;
+			c->slot = slot;
+			return true;
+		}
+	}
+	slots = reallocarray(w->slots, 2 * n + 64, sizeof(*slots));
+	if (!slots)
+		return false;
+	memset(slots + n, 0, (n + 64) * sizeof(*slots));
+	w->slots = slots;
+	w->slots_count = 2 * n + 64;
+	w->slots[n] = c;
+	w->free_slot = n + 1;
+	c->slot = n;
+	return true;
+}
+
+bool worker_add(struct worker *w, struct connection *c)
+{
+	if (!take_slot(w, c))
+		return false;
+	c->next = w->connections;
+	if (c->next)
+		c->next->previous = c;
+	w->connections = c;
+	w->counters->open++;
+	w->doorways[c->listener].open++;
+	return true;
+}
+
+void worker_bury(struct connection *c)
+{
+	struct worker *w = c->worker;
+
+	if (c->previous)
+		c->previous->next = c->next;
+	else
+		w->connections = c->next;
+	if (c->next)
+		c->next->previous = c->previous;
+	w->slots[c->slot] = NULL;
+	w->counters->open--;
+	w->doorways[c->listener].open--;
+	/* Events at hand may still name it. */
+	c->next = w->dead;
+	w->dead = c;
+}
+
+static void free_dead(struct worker *w)
+{
+	struct connection *c, **p = &w->dead;
+
+	while ((c = *p)) {
+		/* Its turn comes, and then it is out of that list, too. */
+		if (c->has_turn) {
+			p = &c->next;
+			continue;
+		}
+		*p = c->next;
+		free(c);
+	}
+}
+
+void worker_take_turn(struct connection *c)
+{
+	struct worker *w = c->worker;
+
+	if (c->has_turn)
+		return;
+	c->has_turn = true;
+	c->next_turn = NULL;
+	*w->last_turn = c;
+	w->last_turn = &c->next_turn;
+}
+
+static void run_turns(struct worker *w)
+{
+	struct connection *c = w->turns, *next;
+
+	w->turns = NULL;
+	w->last_turn = &w->turns;
+	for (; c; c = next) {
+		next = c->next_turn;
+		c->has_turn = false;
+		connection_run(c);
+	}
+}
+
+bool worker_get_pipe(struct worker *w, int ends[2])
+{
+	if (w->pipes_count) {
+		w->pipes_count--;
+		ends[0] = w->pipes[w->pipes_count][0];
+		ends[1] = w->pipes[w->pipes_count][1];
+		return true;
+	}
+	if (pipe2(ends, O_NONBLOCK | O_CLOEXEC)) {
+		ends[0] = -1;
+		ends[1] = -1;
+		return false;
+	}
+	/* One that is too small does as well, if slower. */
+	fcntl(ends[1], F_SETPIPE_SZ, PIPE_BYTES);
+	return true;
+}
+
+void worker_put_pipe(struct worker *w, int ends[2], bool empty)
+{
+	if (empty && w->pipes_count < PIPES_KEPT) {
+		w->pipes[w->pipes_count][0] = ends[0];
+		w->pipes[w->pipes_count][1] = ends[1];
+		w->pipes_count++;
+	} else {
+		close(ends[0]);
+		close(ends[1]);
+	}
+	ends[0] = -1;
+	ends[1] = -1;
+}
+
+bool worker_ask_backend(struct connection *c)
+{
+	struct message_wish wish = {
+		.tag = (uint64_t)(uint32_t)c->started << 32 | c->slot,
+		.listener = c->listener,
+	};
+
+	return c->worker->broker >= 0 &&
+	       !message_send(c->worker->broker, MESSAGE_CONNECT, &wish,
+			     sizeof(wish), NULL, 0);
+}
+
+static void take_grant(struct worker *w, struct message *m)
+{
+	const struct message_grant *grant = m->body;
+	uint32_t slot = grant->tag;
+	struct connection *c = slot < w->slots_count ? w->slots[slot] : NULL;
+	int fd = grant->error ?: -EIO;
+
+	/* It may have ended meanwhile, and another one have its place. */
+	if (!c || c->state != CONNECTION_BACKEND ||
+	    (uint32_t)c->started != grant->tag >> 32)
+		return;
+	if (!grant->error && m->fds_count) {
+		fd = m->fds[0];
+		m->fds[0] = -1;
+	}
+	connection_granted(c, fd);
+}
+
+/* Doors */
+
+static void set_doorway(struct worker *w, size_t n, bool open)
+{
+	struct doorway *d = &w->doorways[n];
+	struct epoll_event event = {
+		/* One of the workers is woken, not all. */
+		.events = EPOLLIN | EPOLLEXCLUSIVE,
+		.data.u64 = ABOUT_DOORWAYS + n,
+	};
+
+	if (d->fd < 0 || d->watched == open)
+		return;
+	if (!epoll_ctl(w->epoll, open ? EPOLL_CTL_ADD : EPOLL_CTL_DEL, d->fd,
+		       &event))
+		d->watched = open;
+}
+
+static void set_doorways(struct worker *w)
+{
+	size_t n;
+
+	for (n = 0; n < w->conf->listeners_count; n++)
+		set_doorway(w, n, !w->draining && w->doorways[n].open <
+			    w->conf->listeners[n].max_connections &&
+			    shop_is_ready(w->shop, n));
+}
+
+static void accept_some(struct worker *w, size_t n)
+{
+	int i, fd;
+
+	for (i = 0; i < ACCEPTS_MAX; i++) {
+		if (w->doorways[n].open >=
+		    w->conf->listeners[n].max_connections) {
+			set_doorway(w, n, false);
+			return;
+		}
+		fd = accept4(w->doorways[n].fd, NULL, NULL,
+			     SOCK_NONBLOCK | SOCK_CLOEXEC);
+		if (fd < 0)
+			return;
+		connection_accept(w, n, fd);
+	}
+}
+
+/* Messages */
+
+static void set_channel(struct worker *w, int *channel, int fd, uint64_t about)
+{
+	struct epoll_event event = { .events = EPOLLIN, .data.u64 = about };
+
+	if (*channel >= 0)
+		close(*channel);
+	*channel = fd;
+	if (fd < 0)
+		return;
+	fcntl(fd, F_SETFL, O_NONBLOCK);
+	epoll_ctl(w->epoll, EPOLL_CTL_ADD, fd, &event);
+}
+
+static int take_fd(struct message *m, size_t i)
+{
+	int fd = i < m->fds_count ? m->fds[i] : -1;
+
+	if (fd >= 0)
+		m->fds[i] = -1;
+	return fd;
+}
+
+static void drain(struct worker *w)
+{
+	w->draining = true;
+	set_doorways(w);
+}
+
+static void obey(struct worker *w, struct message *m)
+{
+	switch (m->type) {
+	case MESSAGE_KEYS:
+		remote_key_set_channel(take_fd(m, 0));
+		set_channel(w, &w->identities, take_fd(m, 1), ABOUT_IDENTITIES);
+		break;
+	case MESSAGE_BROKER:
+		set_channel(w, &w->broker, take_fd(m, 0), ABOUT_BROKER);
+		break;
+	case MESSAGE_TICKET_KEYS:
+		if (m->len == sizeof(struct message_ticket_keys))
+			shop_set_ticket_keys(w->shop, m->body);
+		break;
+	case MESSAGE_DRAIN:
+		drain(w);
+		break;
+	case MESSAGE_IDENTITY:
+		shop_set_identity(w->shop, m->body, m->len);
+		break;
+	case MESSAGE_GRANT:
+		if (m->len == sizeof(struct message_grant))
+			take_grant(w, m);
+		break;
+	}
+}
+
+/* False if the other end is gone. */
+static bool hear(struct worker *w, int fd)
+{
+	struct message m;
+	int ret;
+
+	while ((ret = message_receive(fd, &m)) > 0) {
+		obey(w, &m);
+		message_close_fds(&m);
+	}
+	return ret == -EAGAIN;
+}
+
+static void hear_about(struct worker *w, uint64_t about)
+{
+	switch (about) {
+	case ABOUT_SUPERVISOR:
+		/* Nobody is left to work for. */
+		if (!hear(w, w->supervisor))
+			_exit(0);
+		break;
+	case ABOUT_IDENTITIES:
+		if (!hear(w, w->identities))
+			set_channel(w, &w->identities, -1, 0);
+		break;
+	case ABOUT_BROKER:
+		if (!hear(w, w->broker))
+			set_channel(w, &w->broker, -1, 0);
+		break;
+	default:
+		accept_some(w, about - ABOUT_DOORWAYS);
+		return;
+	}
+	set_doorways(w);
+}
+
+/* The loop */
+
+static void see_end(const struct epoll_event *event)
+{
+	struct end *end = event->data.ptr;
+	struct connection *c = connection_of(end);
+
+	if (c->state == CONNECTION_DEAD)
+		return;
+	if (event->events & ~EPOLLOUT)
+		end->readable = true;
+	if (event->events & ~(EPOLLIN | EPOLLRDHUP))
+		end->writable = true;
+	connection_run(c);
+}
+
+static void tick(struct worker *w)
+{
+	struct connection *c, *next;
+
+	for (c = w->connections; c; c = next) {
+		next = c->next;
+		if (c->deadline && c->deadline <= w->now)
+			connection_late(c);
+	}
+	set_doorways(w);
+}
+
+static int loop(struct worker *w)
+{
+	struct epoll_event events[EVENTS_MAX];
+	uint64_t next_tick = 0, next_alive = 0;
+	int i, n;
+
+	while (!w->draining || w->connections) {
+		n = epoll_wait(w->epoll, events, EVENTS_MAX,
+			       w->turns ? 0 : 1000);
+		w->now = monotonic_ns();
+		for (i = 0; i < n; i++) {
+			if (events[i].data.u64 < ABOUT_MAX)
+				hear_about(w, events[i].data.u64);
+			else
+				see_end(&events[i]);
+		}
+		run_turns(w);
+		if (w->now >= next_tick) {
+			tick(w);
+			next_tick = w->now + TICK_NS;
+		}
+		if (w->now >= next_alive) {
+			message_send(w->supervisor, MESSAGE_ALIVE, NULL, 0,
+				     NULL, 0);
+			next_alive = w->now + ALIVE_NS;
+		}
+		free_dead(w);
+	}
+	return 0;
+}
+
+static bool set_up(struct worker *w, const int *listeners)
+{
+	int supervisor;
+	size_t n;
+
+	signal(SIGPIPE, SIG_IGN);
+	signal(SIGHUP, SIG_IGN);
+	signal(SIGINT, SIG_IGN);
+	signal(SIGTERM, SIG_DFL);
+	w->last_turn = &w->turns;
+	w->identities = -1;
+	w->broker = -1;
+	w->splices_records = true;
+	w->epoll = epoll_create1(EPOLL_CLOEXEC);
+	w->doorways = calloc(w->conf->listeners_count, sizeof(*w->doorways));
+	if (w->epoll < 0 || !w->doorways || !remote_key_init() ||
+	    !secrets_init()) {
+		log_line(LOG_ERR, "cannot start: %s", strerror(errno));
+		return false;
+	}
+	kernel_ciphers();
+	w->shop = shop_open(w->conf);
+	if (!w->shop)
+		return false;
+	for (n = 0; n < w->conf->listeners_count; n++)
+		w->doorways[n].fd = listeners[n];
+	supervisor = w->supervisor;
+	w->supervisor = -1;
+	set_channel(w, &w->supervisor, supervisor, ABOUT_SUPERVISOR);
+	return sandbox_become(w->conf->user) && sandbox_close();
+}
+
+int worker_run(const struct conf *conf, unsigned int index,
+	       const int *listeners, struct counters *counters, int supervisor)
+{
+	struct worker w = {
+		.conf = conf, .index = index, .counters = counters,
+		.supervisor = supervisor,
+	};
+
+	if (!set_up(&w, listeners))
+		return 1;
+	message_send(w.supervisor, MESSAGE_READY, NULL, 0, NULL, 0);
+	return loop(&w);
+}

@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* A worker: the process that meets the others of the network. */
+#ifndef WORKER_H
+#define WORKER_H
+
+#include "connection.h"
+#include "counters.h"
+
+#define PIPES_KEPT 64
+#define PIPE_BYTES (256 * 1024)
+
+struct worker {
+	const struct conf *conf;
+	unsigned int index;
+	struct counters *counters;
+	struct shop *shop;
+	int epoll;
+	int supervisor, identities, broker;	/* message sockets, -1: not there */
+	struct doorway {
+		int fd;			/* listening, -1 while none may come */
+		bool watched;
+		unsigned int open;
+		unsigned int handshakes;
+	} *doorways;			/* as many as there are listeners */
+	bool draining;
+	bool splices_records;		/* this kernel's splice() from kTLS is sound */
+
+	struct connection *connections;
+	struct connection *turns, **last_turn;
+	struct connection *dead;
+	struct connection **slots;
+	uint32_t slots_count;
+	uint32_t free_slot;		/* to look for one from */
+	int pipes[PIPES_KEPT][2];	/* empty ones */
+	size_t pipes_count;
+	uint64_t now;			/* monotonic, of the events at hand */
+};
+
+/*
+ * The worker's main function.  @listeners: a listening socket for each of the
+ * configuration.  @supervisor: message socket.  Returns the exit code.
+ */
+int worker_run(const struct conf *conf, unsigned int index,
+	       const int *listeners, struct counters *counters,
+	       int supervisor);
+
+/* For connections. */
+void worker_take_turn(struct connection *c);
+bool worker_watch(struct worker *w, struct end *end);
+/* Asks the broker for the backend; false if it is not there. */
+bool worker_ask_backend(struct connection *c);
+void worker_bury(struct connection *c);
+bool worker_get_pipe(struct worker *w, int ends[2]);
+/* @empty: as it must be to be used again. */
+void worker_put_pipe(struct worker *w, int ends[2], bool empty);
+bool worker_add(struct worker *w, struct connection *c);
+
+#endif /* WORKER_H */
