@@ -166,6 +166,7 @@ static void read_file(const char *path, void *arg)
 		if (n)
 			read_directive(a, words, n, path, text.line);
 	}
+	conf_fail_if_cut(a->result->files, path, &text);
 	a->includes--;
 	free(s);
 }

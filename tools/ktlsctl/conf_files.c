@@ -132,6 +132,14 @@ void conf_fail(struct conf_files *f, const char *format, ...)
 	va_end(ap);
 }
 
+void conf_fail_if_cut(struct conf_files *f, const char *path,
+		      const struct conf_text *text)
+{
+	if (text->cut)
+		conf_fail(f, "%.200s has a line of more than %u bytes", path,
+			  CONF_LINE_MAX);
+}
+
 const char *conf_failure(const struct conf_files *f)
 {
 	return f->failure;

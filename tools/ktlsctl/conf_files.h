@@ -12,6 +12,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "conf_lexer.h"
+
 struct conf_files;
 
 /* Those of a process; or %NULL and errno. */
@@ -59,6 +61,9 @@ bool conf_find_exe(struct conf_files *files, const char *key, const char *ends,
 __attribute__((format(printf, 2, 3)))
 void conf_fail(struct conf_files *files, const char *format, ...);
 /* That, or "". */
+/* As what they say is not known in full if lines of @path were cut. */
+void conf_fail_if_cut(struct conf_files *files, const char *path,
+		      const struct conf_text *text);
 const char *conf_failure(const struct conf_files *files);
 /* A file or directory that was changed after this time of CLOCK_REALTIME. */
 const char *conf_newer(const struct conf_files *files, uint64_t ns);

@@ -15,7 +15,44 @@ struct haproxy {
 	struct conf_result *result;
 	bool elsewhere;		/* it may ask on connections that it makes */
 	bool elsewhere_not;
+	bool other_clients;	/* it connects to more than servers */
+	enum conf_setting bind;	/* of the section's bind lines without "ssl" */
 };
+
+/*
+ * Whatever begins no section that has bind lines of its own, it only has to be
+ * known where those end to which default-bind applies.
+ */
+static bool is_section(const char *word)
+{
+	static const char *const sections[] = {
+		"global", "defaults", "frontend", "listen", "backend", "peers",
+		"log-forward", "ring", "resolvers", "mailers", "userlist",
+		"program", "cache", "http-errors", "crt-store", "acme",
+		"fcgi-app", "traces",
+	};
+	size_t i;
+
+	for (i = 0; i < ARRAY_SIZE(sections); i++)
+		if (!strcmp(word, sections[i]))
+			return true;
+	return false;
+}
+
+/* Does the line have it make requests of its own, as for Lua, OCSP or ACME? */
+static bool makes_requests(char **words, int n)
+{
+	int i;
+
+	if (!strncmp(words[0], "lua-", 4) || !strncmp(words[0], "httpclient.", 11) ||
+	    !strcmp(words[0], "acme") || !strcmp(words[0], "mailers"))
+		return true;
+	for (i = 1; i < n; i++)
+		if (!strncmp(words[i], "ocsp-update", 11) ||
+		    !strcmp(words[i], "acme"))
+			return true;
+	return false;
+}
 
 /* The setting of a line, by the words behind its addresses. */
 static enum conf_setting setting_of(char **words, int n, int from)
@@ -60,6 +97,8 @@ static void read_bind(struct haproxy *h, char **words, int n, const char *file,
 	uint16_t port;
 	int i;
 
+	if (setting == CONF_PLAIN)
+		setting = h->bind;
 	for (i = 2; i < n; i++)
 		v6only |= !strcmp(words[i], "v6only");
 	for (next = strtok_r(words[1], ",", &save); next;
@@ -104,9 +143,14 @@ static void read_file(const char *path, void *arg)
 	conf_begin(&text, s, len, NULL);
 	while (conf_line(&text, line, false)) {
 		n = conf_words(line, words, WORDS);
+		if (n && is_section(words[0]))
+			h->bind = CONF_PLAIN;
 		if (n < 2)
 			continue;
-		if (!strcmp(words[0], "bind")) {
+		h->other_clients |= makes_requests(words, n);
+		if (!strcmp(words[0], "default-bind")) {
+			h->bind = setting_of(words, n, 1);
+		} else if (!strcmp(words[0], "bind")) {
 			read_bind(h, words, n, path, text.line);
 		} else if (!strcmp(words[0], "server") ||
 			   !strcmp(words[0], "default-server") ||
@@ -123,6 +167,7 @@ static void read_file(const char *path, void *arg)
 			}
 		}
 	}
+	conf_fail_if_cut(h->result->files, path, &text);
 	free(s);
 }
 
@@ -138,7 +183,7 @@ static void read_path(struct haproxy *h, const char *path)
 
 void read_haproxy(struct conf_result *r, int argc, char **argv)
 {
-	struct haproxy h = { .result = r };
+	struct haproxy h = { .result = r, .bind = CONF_PLAIN };
 	const char *last = "/proc/PID/cmdline";
 	bool all = false;
 	char yes[2];
@@ -160,7 +205,7 @@ void read_haproxy(struct conf_result *r, int argc, char **argv)
 			conf_add(r, CONF_ANY, CONF_ON, last, 1);
 		if (h.elsewhere_not)
 			conf_add(r, CONF_ANY, CONF_UNSET, last, 1);
-		if (!h.elsewhere && !h.elsewhere_not)
+		if (!h.elsewhere && !h.elsewhere_not && !h.other_clients)
 			conf_add(r, CONF_ANY, CONF_PLAIN, last, 1);
 	}
 }

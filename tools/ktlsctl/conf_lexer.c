@@ -117,6 +117,8 @@ bool conf_line(struct conf_text *t, char line[CONF_LINE_MAX], bool continued)
 		if (c != '\n') {
 			if (n < CONF_LINE_MAX - 1)
 				line[n++] = c ?: '?';
+			else
+				t->cut = true;
 			continue;
 		}
 		t->next++;

@@ -6,7 +6,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-/* A longer word or line is cut: it is nothing that is looked for here. */
+/* A longer word is cut: it is nothing that is looked for here.  A line may be. */
 #define CONF_WORD_MAX 1024
 #define CONF_LINE_MAX 8192
 
@@ -22,6 +22,7 @@ struct conf_text {
 	const char *end;
 	unsigned int line;	/* of what was read last, from 1 */
 	unsigned int next;	/* of what follows, for conf_line() */
+	bool cut;		/* a line was, by conf_line() */
 	const struct conf_language *language;
 };
 

@@ -127,6 +127,7 @@ static void read_file(struct stunnel *s, const char *path)
 			read_assignment(s, key, value);
 		}
 	}
+	conf_fail_if_cut(s->result->files, path, &text);
 	s->includes--;
 	free(t);
 }

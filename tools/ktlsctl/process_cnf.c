@@ -89,6 +89,7 @@ static void expand(struct expansion *e, const char *path)
 		skip += strspn(line + skip, " \t");
 		include(e, line + skip);
 	}
+	conf_fail_if_cut(e->files, path, &text);
 	e->depth--;
 	free(s);
 }

@@ -351,6 +351,16 @@ def test_haproxy():
             "unknown -")
     haproxy("a variable", "frontend x\n bind ${A} ssl crt x\n bind :443\n",
             "unknown -")
+    haproxy("TLS by default", "peers p\n default-bind ssl crt /x.pem\n"
+            " bind :443\n", "no program-own-io")
+    haproxy("and not of the next section", "peers p\n default-bind ssl crt x\n"
+            "frontend f\n bind :443\n", "no not-tls")
+    haproxy("requests of Lua", "global\n lua-load /x.lua\nfrontend f\n"
+            " bind :80\n", "unknown -")
+    haproxy("OCSP", "listen x\n bind :80\n bind :444 ssl crt x ocsp-update on\n",
+            "unknown -")
+    haproxy("a line too long", "frontend x\n bind :443 " + "x" * 9000 +
+            " ssl crt y\n", "unknown -")
     haproxy("a comment", "listen x\n bind :443 # ssl\n", "no not-tls")
     haproxy("to a server with TLS", "backend x\n server a b:443 ssl\n",
             "no program-own-io", port=40000)
