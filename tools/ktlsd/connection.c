@@ -2,6 +2,7 @@
 /* The life of a connection. */
 #include <errno.h>
 #include <openssl/err.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -55,12 +56,12 @@ static void begin_handshake(struct connection *c)
 	if (d->handshakes >= conf_of(c)->max_handshakes ||
 	    !handshake_begin(&c->handshake, w->shop, c->listener,
 			     c->ends[SIDE_TLS].fd)) {
-		w->counters->limited++;
+		count(&w->counters->refused_handshakes, 1);
 		connection_end(c, END_NOT_BEGUN);
 		return;
 	}
 	d->handshakes++;
-	w->counters->handshakes++;
+	count(&w->counters->handshakes, 1);
 	c->state = CONNECTION_HANDSHAKE;
 	c->deadline = w->now + conf_of(c)->handshake_timeout * 1000000000ull;
 	connection_run(c);
@@ -81,10 +82,10 @@ void connection_accept(struct worker *w, size_t listener, int fd)
 	struct timespec ts;
 	int i;
 
-	w->counters->accepted++;
+	count(&w->counters->accepted, 1);
 	if (!c) {
 		close(fd);
-		w->counters->limited++;
+		count(&w->counters->refused_connections, 1);
 		return;
 	}
 	c->worker = w;
@@ -99,11 +100,11 @@ void connection_accept(struct worker *w, size_t listener, int fd)
 	if (!worker_add(w, c)) {
 		close(fd);
 		free(c);
-		w->counters->limited++;
+		count(&w->counters->refused_connections, 1);
 		return;
 	}
 	if (!add_end(c, is_client ? SIDE_PLAIN : SIDE_TLS, fd)) {
-		connection_end(c, END_RESET);
+		connection_end(c, END_FAILED);
 		return;
 	}
 	if (is_client)
@@ -114,6 +115,31 @@ void connection_accept(struct worker *w, size_t listener, int fd)
 
 /* Keys */
 
+static void count_refusal(struct counters *n, int err)
+{
+	switch (-err) {
+	case ENOENT:
+	case ENOPROTOOPT:
+		count(&n->keys_no_tls, 1);
+		break;
+	case EINVAL:
+	case EPROTONOSUPPORT:
+	case ENOTSUP:
+		count(&n->keys_cipher, 1);
+		break;
+	case EPERM:
+	case EACCES:
+		count(&n->keys_policy, 1);
+		break;
+	case ENOMEM:
+	case ENOBUFS:
+		count(&n->keys_memory, 1);
+		break;
+	default:
+		count(&n->keys_other, 1);
+	}
+}
+
 /*
  * The kernel may take the key of one direction and not the other: then OpenSSL
  * does the other.
@@ -122,6 +148,7 @@ static void install_keys(struct connection *c)
 {
 	struct kernel_key tx, rx;
 	int fd = c->ends[SIDE_TLS].fd, err, err_tx, err_rx;
+	struct counters *n = c->worker->counters;
 	struct handshake *h = &c->handshake;
 	SSL *ssl = h->ssl;
 
@@ -142,14 +169,10 @@ static void install_keys(struct connection *c)
 	kernel_key_forget(&rx);
 	c->kernel_tx = !err_tx;
 	c->kernel_rx = !err_rx;
-	if (!err_tx)
-		c->worker->counters->tx_kernel++;
-	else
-		c->worker->counters->tx_user++;
-	if (!err_rx)
-		c->worker->counters->rx_kernel++;
-	else
-		c->worker->counters->rx_user++;
+	count(err_tx ? &n->user_tx : &n->kernel_tx, 1);
+	count(err_rx ? &n->user_rx : &n->kernel_rx, 1);
+	if (err_tx || err_rx)
+		count_refusal(n, err_tx ?: err_rx);
 	if (err_tx || err_rx)
 		log_line(LOG_INFO, "%s: %s stays in user space: %s",
 			 conf_of(c)->name,
@@ -159,12 +182,29 @@ static void install_keys(struct connection *c)
 			 strerror(-(err_tx ?: err_rx)));
 }
 
+/* What will be told of it, while there is still somebody to ask. */
+static void keep_description(struct connection *c)
+{
+	struct description *t = &c->told;
+	struct message_connection m = { 0 };
+	socklen_t len = sizeof(t->cookie);
+
+	handshake_describe(&c->handshake, c->worker->shop, c->listener, &m);
+	getsockopt(c->ends[SIDE_TLS].fd, SOL_SOCKET, SO_COOKIE, &t->cookie, &len);
+	t->identity = m.identity;
+	memcpy(t->cipher, m.cipher, sizeof(t->cipher));
+	t->server_name = *m.server_name ? strdup(m.server_name) : NULL;
+	t->alpn = *m.alpn ? strdup(m.alpn) : NULL;
+	t->peer_name = *m.peer_name ? strdup(m.peer_name) : NULL;
+}
+
 /* True if the connection may go on. */
 static bool take_over(struct connection *c)
 {
 	struct handshake *h = &c->handshake;
 	BIO *nowhere;
 
+	keep_description(c);
 	install_keys(c);
 	c->flows[SIDE_TLS].copied = !c->kernel_rx ||
 				    !c->worker->splices_records;
@@ -175,7 +215,7 @@ static bool take_over(struct connection *c)
 		return true;
 	}
 	if (conf_of(c)->require_kernel) {
-		c->worker->counters->refused_kernel++;
+		count(&c->worker->counters->closed_no_kernel, 1);
 		return false;
 	}
 	if (!c->kernel_tx)
@@ -191,7 +231,7 @@ static bool take_over(struct connection *c)
 static void end_of_handshake(struct connection *c)
 {
 	doorway_of(c)->handshakes--;
-	c->worker->counters->handshakes--;
+	count(&c->worker->counters->handshakes, -1);
 }
 
 static void begin_relay(struct connection *c)
@@ -199,6 +239,30 @@ static void begin_relay(struct connection *c)
 	c->state = CONNECTION_RELAY;
 	c->deadline = 0;
 	relay_run(c);
+}
+
+static void count_failure(struct counters *n, enum handshake_failure why)
+{
+	switch (why) {
+	case FAILURE_GONE:
+		count(&n->failed_gone, 1);
+		break;
+	case FAILURE_ALERT:
+		count(&n->failed_alert, 1);
+		break;
+	case FAILURE_PROTOCOL:
+		count(&n->failed_protocol, 1);
+		break;
+	case FAILURE_CERTIFICATE:
+		count(&n->failed_certificate, 1);
+		break;
+	case FAILURE_KEY:
+		count(&n->failed_key, 1);
+		break;
+	case FAILURE_OTHER:
+		count(&n->failed_other, 1);
+		break;
+	}
 }
 
 static void run_handshake(struct connection *c)
@@ -210,21 +274,20 @@ static void run_handshake(struct connection *c)
 	case HANDSHAKE_WRITE:
 		return;
 	case HANDSHAKE_FAILED:
-		if (c->handshake.alerted)
-			n->handshakes_alerted++;
-		else
-			n->handshakes_failed++;
+		count_failure(n, c->handshake.failure);
 		log_line(LOG_DEBUG, "%s: no handshake: %s", conf_of(c)->name,
-			 c->handshake.failure);
+			 c->handshake.why);
 		connection_end(c, END_NOT_BEGUN);
 		return;
 	case HANDSHAKE_DONE:
 		break;
 	}
 	end_of_handshake(c);
-	n->handshakes_done++;
+	count(&n->handshakes_done, 1);
+	count(SSL_version(c->handshake.ssl) == TLS1_3_VERSION ?
+	      &n->handshakes_tls13 : &n->handshakes_tls12, 1);
 	if (SSL_session_reused(c->handshake.ssl))
-		n->handshakes_resumed++;
+		count(&n->handshakes_resumed, 1);
 	if (!take_over(c)) {
 		c->state = CONNECTION_BACKEND;
 		connection_end(c, END_NOT_BEGUN);
@@ -241,7 +304,7 @@ void connection_granted(struct connection *c, int fd)
 	bool is_client = conf_of(c)->kind == LISTENER_CLIENT;
 
 	if (fd < 0) {
-		c->worker->counters->backend_failed++;
+		count(&c->worker->counters->closed_no_backend, 1);
 		log_line(LOG_WARNING, "%s: no connection to %s: %s",
 			 conf_of(c)->name, conf_of(c)->backend.text,
 			 strerror(-fd));
@@ -252,7 +315,7 @@ void connection_granted(struct connection *c, int fd)
 		return;
 	}
 	if (!add_end(c, is_client ? SIDE_TLS : SIDE_PLAIN, fd)) {
-		connection_end(c, END_RESET);
+		connection_end(c, END_FAILED);
 		return;
 	}
 	if (is_client)
@@ -279,7 +342,7 @@ void connection_run(struct connection *c)
 void connection_late(struct connection *c)
 {
 	if (c->state == CONNECTION_HANDSHAKE) {
-		c->worker->counters->handshakes_timeout++;
+		count(&c->worker->counters->failed_timeout, 1);
 		connection_end(c, END_NOT_BEGUN);
 	} else {
 		connection_end(c, END_IDLE);
@@ -297,31 +360,37 @@ static void count_end(struct counters *n, enum connection_end why)
 {
 	switch (why) {
 	case END_CLOSED:
-		n->closed++;
+		count(&n->closed_done, 1);
 		break;
 	case END_TRUNCATED:
-		n->truncated++;
+		count(&n->closed_truncated, 1);
 		break;
 	case END_RESET:
-		n->reset++;
+		count(&n->closed_reset, 1);
+		break;
+	case END_BACKEND:
+		count(&n->closed_backend, 1);
 		break;
 	case END_ALERTED:
-		n->alerted++;
+		count(&n->closed_alert, 1);
 		break;
 	case END_BROKEN:
-		n->broken++;
+		count(&n->closed_record, 1);
 		break;
 	case END_REKEY_UNSUPPORTED:
-		n->rekey_unsupported++;
+		count(&n->closed_rekey_unsupported, 1);
 		break;
 	case END_REKEY_STORM:
-		n->rekey_storm++;
+		count(&n->closed_rekey_storm, 1);
 		break;
 	case END_IDLE:
-		n->idle++;
+		count(&n->closed_timeout, 1);
 		break;
 	case END_DRAINED:
-		n->drained++;
+		count(&n->closed_drained, 1);
+		break;
+	case END_FAILED:
+		count(&n->closed_other, 1);
 		break;
 	case END_NOT_BEGUN:
 		break;
@@ -340,7 +409,7 @@ void connection_end(struct connection *c, enum connection_end why)
 	/* An alert that was sent is to arrive: no reset towards TLS, but for one. */
 	if (plain->fd >= 0 && why != END_CLOSED)
 		reset(plain->fd);
-	if (tls->fd >= 0 && why == END_RESET)
+	if (tls->fd >= 0 && (why == END_RESET || why == END_BACKEND))
 		reset(tls->fd);
 	for (i = 0; i < SIDES; i++) {
 		struct flow *f = &c->flows[i];
@@ -354,6 +423,63 @@ void connection_end(struct connection *c, enum connection_end why)
 		c->ends[i].fd = -1;
 	}
 	handshake_end(&c->handshake);
+	free(c->told.server_name);
+	free(c->told.alpn);
+	free(c->told.peer_name);
 	c->state = CONNECTION_DEAD;
 	worker_bury(c);
+}
+
+static void put_address(const struct sockaddr_storage *s, uint16_t *family,
+			uint8_t addr[16], uint16_t *port)
+{
+	const struct sockaddr_in6 *in6 = (const void *)s;
+	const struct sockaddr_in *in = (const void *)s;
+
+	*family = s->ss_family;
+	if (s->ss_family == AF_INET) {
+		memcpy(addr, &in->sin_addr, 4);
+		*port = ntohs(in->sin_port);
+	} else if (s->ss_family == AF_INET6 &&
+		   IN6_IS_ADDR_V4MAPPED(&in6->sin6_addr)) {
+		*family = AF_INET;
+		memcpy(addr, &in6->sin6_addr.s6_addr[12], 4);
+		*port = ntohs(in6->sin6_port);
+	} else if (s->ss_family == AF_INET6) {
+		memcpy(addr, &in6->sin6_addr, 16);
+		*port = ntohs(in6->sin6_port);
+	}
+}
+
+static void copy_name(char *to, size_t room, const char *from)
+{
+	if (from)
+		snprintf(to, room, "%s", from);
+}
+
+void connection_describe(struct connection *c, struct message_connection *m)
+{
+	struct sockaddr_storage s = { 0 };
+	int fd = c->ends[SIDE_TLS].fd;
+	socklen_t len = sizeof(s);
+
+	memset(m, 0, sizeof(*m));
+	m->cookie = c->told.cookie;
+	m->started = c->started;
+	m->listener = c->listener;
+	m->identity = c->told.cookie ? c->told.identity : -1;
+	m->kernel_tx = c->kernel_tx;
+	m->kernel_rx = c->kernel_rx;
+	m->version = c->handshake.secrets.version;
+	memcpy(m->cipher, c->told.cipher, sizeof(m->cipher));
+	copy_name(m->server_name, sizeof(m->server_name), c->told.server_name);
+	copy_name(m->alpn, sizeof(m->alpn), c->told.alpn);
+	copy_name(m->peer_name, sizeof(m->peer_name), c->told.peer_name);
+	if (fd < 0)
+		return;
+	if (!getsockname(fd, (struct sockaddr *)&s, &len))
+		put_address(&s, &m->family, m->local_addr, &m->local_port);
+	len = sizeof(s);
+	if (!getpeername(fd, (struct sockaddr *)&s, &len))
+		put_address(&s, &m->family, m->remote_addr, &m->remote_port);
 }

@@ -70,7 +70,20 @@ struct connection {
 	uint64_t key_updates_since;
 	bool owes_key_update;		/* the other end wants a new key of ours */
 	bool owes_no_renegotiation;	/* or an answer */
+
+	/* To be told, once the handshake is over. */
+	struct description {
+		uint64_t cookie;
+		int32_t identity;
+		char cipher[40];
+		char *server_name;	/* or %NULL, as those that follow */
+		char *alpn;
+		char *peer_name;
+	} told;
 };
+
+/* All about it, for who asks. */
+void connection_describe(struct connection *c, struct message_connection *m);
 
 /* A new one, from an accepted socket, which it owns.  @fd is closed on failure. */
 void connection_accept(struct worker *w, size_t listener, int fd);
@@ -85,13 +98,15 @@ void connection_late(struct connection *c);
 enum connection_end {
 	END_CLOSED,
 	END_TRUNCATED,
-	END_RESET,
+	END_RESET,		/* by the TLS end */
+	END_BACKEND,		/* by the plain end */
 	END_ALERTED,
 	END_BROKEN,
 	END_REKEY_UNSUPPORTED,
 	END_REKEY_STORM,
 	END_IDLE,
 	END_DRAINED,
+	END_FAILED,		/* as this host could not go on */
 	END_NOT_BEGUN,		/* counted otherwise */
 };
 

@@ -454,32 +454,42 @@ void handshake_end(struct handshake *h)
 	secrets_forget(&h->secrets);
 }
 
+/* Names the failure by what OpenSSL has in its queue. */
 static void explain(struct handshake *h, int why, int err)
 {
-	unsigned long e = ERR_peek_error();
+	unsigned long e = ERR_peek_error(), last = ERR_peek_last_error();
+	int reason = e && ERR_GET_LIB(e) == ERR_LIB_SSL ? ERR_GET_REASON(e) : 0;
 	long verify = SSL_get_verify_result(h->ssl);
+	const char *text = NULL;
 
-	if (e && ERR_GET_LIB(e) == ERR_LIB_SSL &&
-	    ERR_GET_REASON(e) >= SSL_AD_REASON_OFFSET) {
-		h->alerted = true;
-		snprintf(h->failure, sizeof(h->failure),
+	h->failure = FAILURE_PROTOCOL;
+	if (reason >= SSL_AD_REASON_OFFSET) {
+		h->failure = FAILURE_ALERT;
+		snprintf(h->why, sizeof(h->why),
 			 "the other end sent the alert \"%s\"",
-			 SSL_alert_desc_string_long(ERR_GET_REASON(e) -
-						    SSL_AD_REASON_OFFSET));
-	} else if (e && verify != X509_V_OK) {
-		snprintf(h->failure, sizeof(h->failure),
+			 SSL_alert_desc_string_long(reason - SSL_AD_REASON_OFFSET));
+	} else if (reason && verify != X509_V_OK) {
+		h->failure = FAILURE_CERTIFICATE;
+		snprintf(h->why, sizeof(h->why),
 			 "the certificate of the other end was not accepted: %s",
 			 X509_verify_cert_error_string(verify));
-	} else if (e && !(ERR_GET_LIB(e) == ERR_LIB_SSL && ERR_GET_REASON(e) ==
-			  SSL_R_UNEXPECTED_EOF_WHILE_READING)) {
-		snprintf(h->failure, sizeof(h->failure), "%s",
-			 ERR_reason_error_string(e) ?: "OpenSSL gives no reason");
-	} else if (why == SSL_ERROR_SYSCALL && err) {
-		snprintf(h->failure, sizeof(h->failure), "%s", strerror(err));
+	} else if (reason == SSL_R_PEER_DID_NOT_RETURN_A_CERTIFICATE) {
+		h->failure = FAILURE_CERTIFICATE;
+		text = "the other end has no certificate";
+	} else if (!e || reason == SSL_R_UNEXPECTED_EOF_WHILE_READING) {
+		h->failure = FAILURE_GONE;
+		text = why == SSL_ERROR_SYSCALL && err ? strerror(err) :
+		       "the other end closed the connection";
+	} else if (!reason || ERR_GET_LIB(last) == ERR_LIB_PROV ||
+		   reason == ERR_R_EVP_LIB || reason == ERR_R_INTERNAL_ERROR) {
+		h->failure = FAILURE_KEY;
+		text = ERR_reason_error_string(e);
 	} else {
-		snprintf(h->failure, sizeof(h->failure),
-			 "the other end closed the connection");
+		text = ERR_reason_error_string(e);
 	}
+	if (h->failure != FAILURE_ALERT && !*h->why)
+		snprintf(h->why, sizeof(h->why), "%s",
+			 text ?: "OpenSSL gives no reason");
 	ERR_clear_error();
 }
 
@@ -521,4 +531,42 @@ enum handshake_step handshake_step(struct handshake *h)
 		explain(h, why, err);
 		return HANDSHAKE_FAILED;
 	}
+}
+
+static void copy_text(char *to, size_t room, const void *from, size_t len)
+{
+	if (len >= room)
+		len = room - 1;
+	memcpy(to, from, len);
+	to[len] = '\0';
+}
+
+void handshake_describe(const struct handshake *h, const struct shop *shop,
+			size_t n, struct message_connection *m)
+{
+	const struct conf_listener *l = &shop->conf->listeners[n];
+	const char *name = SSL_get_servername(h->ssl, TLSEXT_NAMETYPE_host_name);
+	X509 *peer = SSL_get0_peer_certificate(h->ssl);
+	const unsigned char *alpn;
+	unsigned int alpn_len;
+	size_t i;
+
+	m->version = SSL_version(h->ssl);
+	copy_text(m->cipher, sizeof(m->cipher), SSL_get_cipher_name(h->ssl),
+		  strlen(SSL_get_cipher_name(h->ssl)));
+	if (name)
+		copy_text(m->server_name, sizeof(m->server_name), name,
+			  strlen(name));
+	SSL_get0_alpn_selected(h->ssl, &alpn, &alpn_len);
+	if (alpn_len)
+		copy_text(m->alpn, sizeof(m->alpn), alpn, alpn_len);
+	if (peer && SSL_get_verify_result(h->ssl) == X509_V_OK)
+		X509_NAME_get_text_by_NID(X509_get_subject_name(peer),
+					  NID_commonName, m->peer_name,
+					  sizeof(m->peer_name));
+	m->identity = -1;
+	for (i = 0; i < l->identities_count; i++)
+		if (SSL_get_certificate(h->ssl) ==
+		    shop->identities[l->identities[i]].certificate)
+			m->identity = l->identities[i];
 }

@@ -47,9 +47,20 @@ struct handshake {
 	uint64_t records;	/* sent under the application key */
 	bool over;		/* but tickets are not sent yet */
 	bool key_update;	/* the other end wants new keys of us; after @over */
-	bool alerted;		/* the other end ended it, by an alert */
-	char failure[160];	/* one line, printable */
+	enum handshake_failure {
+		FAILURE_GONE,		/* the other end is */
+		FAILURE_ALERT,		/* that it sent */
+		FAILURE_PROTOCOL,	/* it is none, or has nothing in common */
+		FAILURE_CERTIFICATE,	/* of the other end */
+		FAILURE_KEY,		/* no signature */
+		FAILURE_OTHER,
+	} failure;
+	char why[160];		/* one line, printable */
 };
+
+/* What was negotiated, to be told; after HANDSHAKE_DONE. */
+void handshake_describe(const struct handshake *h, const struct shop *shop,
+			size_t listener, struct message_connection *m);
 
 /* False without memory. */
 bool handshake_begin(struct handshake *h, struct shop *shop, size_t listener,

@@ -51,17 +51,17 @@ static int set_next_key(struct connection *c, enum secret_side side,
 		err = ktls_set_key(c->ends[SIDE_TLS].fd, direction, &key, key.len);
 	kernel_key_forget(&key);
 	if (!err)
-		c->worker->counters->rekeys++;
+		count(direction == KTLS_DIRECTION_TX ?
+		      &c->worker->counters->rekeys_tx :
+		      &c->worker->counters->rekeys_rx, 1);
 	return err;
 }
 
 /* The other end's records are under its next key from here on. */
 static int follow_key_update(struct connection *c, bool wants_ours)
 {
-	struct counters *n = c->worker->counters;
 	uint64_t now = c->worker->now;
 
-	n->key_updates++;
 	if (now - c->key_updates_since > MINUTE_NS) {
 		c->key_updates_since = now;
 		c->key_updates = 0;

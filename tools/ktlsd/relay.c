@@ -33,8 +33,13 @@ enum {
 	STEP_OVER = -1,		/* the connection was ended */
 };
 
-static void end_by_errno(struct connection *c, int err)
+/* @side: of the end that failed. */
+static void end_by_errno(struct connection *c, enum side side, int err)
 {
+	if (side == SIDE_PLAIN) {
+		connection_end(c, END_BACKEND);
+		return;
+	}
 	if (err == -EBADMSG && c->kernel_tx)
 		ktls_send_alert(c->ends[SIDE_TLS].fd, ALERT_BAD_RECORD_MAC,
 				MSG_DONTWAIT);
@@ -58,7 +63,7 @@ static int take_control_record(struct connection *c, struct flow *f)
 		return STEP_NOTHING;
 	}
 	if (n < 0) {
-		end_by_errno(c, n);
+		end_by_errno(c, SIDE_TLS, n);
 		return STEP_OVER;
 	}
 	if (!n && !type) {
@@ -70,7 +75,7 @@ static int take_control_record(struct connection *c, struct flow *f)
 		f->copied = true;
 		f->buffer = malloc(BUFFER_BYTES);
 		if (!f->buffer) {
-			connection_end(c, END_RESET);
+			connection_end(c, END_FAILED);
 			return STEP_OVER;
 		}
 		__builtin_memcpy(f->buffer, content, n);
@@ -91,7 +96,7 @@ static int pull_spliced(struct connection *c, struct flow *f, struct end *from)
 	ssize_t n;
 
 	if (f->pipe[0] < 0 && !worker_get_pipe(c->worker, f->pipe)) {
-		connection_end(c, END_RESET);
+		connection_end(c, END_FAILED);
 		return STEP_OVER;
 	}
 	do
@@ -111,7 +116,7 @@ static int pull_spliced(struct connection *c, struct flow *f, struct end *from)
 	if (from->side == SIDE_TLS && (!n || errno == EINVAL || errno == EIO))
 		return f->held ? STEP_NOTHING : take_control_record(c, f);
 	if (n < 0) {
-		end_by_errno(c, -errno);
+		end_by_errno(c, from->side, -errno);
 		return STEP_OVER;
 	}
 	f->ended = true;
@@ -176,7 +181,7 @@ static int pull_copied(struct connection *c, struct flow *f, struct end *from)
 	if (!f->buffer)
 		f->buffer = malloc(BUFFER_BYTES);
 	if (!f->buffer) {
-		connection_end(c, END_RESET);
+		connection_end(c, END_FAILED);
 		return STEP_OVER;
 	}
 	if (from->side == SIDE_PLAIN)
@@ -205,13 +210,13 @@ static int pull_copied(struct connection *c, struct flow *f, struct end *from)
 		return STEP_OVER;
 	case -EPIPE:
 		connection_end(c, from->side == SIDE_TLS ? END_TRUNCATED :
-			       END_RESET);
+			       END_BACKEND);
 		return STEP_OVER;
 	case -ECONNABORTED:
 		connection_end(c, END_ALERTED);
 		return STEP_OVER;
 	default:
-		end_by_errno(c, n);
+		end_by_errno(c, from->side, n);
 		return STEP_OVER;
 	}
 }
@@ -256,11 +261,13 @@ static int push(struct connection *c, struct flow *f, struct end *to)
 		return STEP_NOTHING;
 	}
 	if (n < 0) {
-		end_by_errno(c, n);
+		end_by_errno(c, to->side, n);
 		return STEP_OVER;
 	}
 	f->start += n;
 	f->held -= n;
+	count(to->side == SIDE_TLS ? &c->worker->counters->bytes_out :
+	      &c->worker->counters->bytes_in, n);
 	return n;
 }
 
@@ -283,7 +290,7 @@ static int finish(struct connection *c, struct flow *f, struct end *to)
 		return STEP_NOTHING;
 	}
 	if (err) {
-		end_by_errno(c, err);
+		end_by_errno(c, to->side, err);
 		return STEP_OVER;
 	}
 	shutdown(to->fd, SHUT_WR);

@@ -12,6 +12,7 @@
 #include "kernel_ciphers.h"
 #include "ktlsd.h"
 #include "message.h"
+#include "process.h"
 #include "remote_key.h"
 #include "sandbox.h"
 #include "worker.h"
@@ -87,7 +88,7 @@ bool worker_add(struct worker *w, struct connection *c)
 	if (c->next)
 		c->next->previous = c;
 	w->connections = c;
-	w->counters->open++;
+	count(&w->counters->connections, 1);
 	w->doorways[c->listener].open++;
 	return true;
 }
@@ -103,7 +104,7 @@ void worker_bury(struct connection *c)
 	if (c->next)
 		c->next->previous = c->previous;
 	w->slots[c->slot] = NULL;
-	w->counters->open--;
+	count(&w->counters->connections, -1);
 	w->doorways[c->listener].open--;
 	/* Events at hand may still name it. */
 	c->next = w->dead;
@@ -288,6 +289,27 @@ static void drain(struct worker *w)
 	set_doorways(w);
 }
 
+/* As many as fit into a message, and so on. */
+static void tell_connections(struct worker *w)
+{
+	static struct message_connection list[64];
+	struct connection *c;
+	size_t n = 0;
+
+	for (c = w->connections; c; c = c->next) {
+		connection_describe(c, &list[n++]);
+		if (n == ARRAY_SIZE(list)) {
+			message_send(w->supervisor, MESSAGE_CONNECTIONS, list,
+				     sizeof(list), NULL, 0);
+			n = 0;
+		}
+	}
+	if (n)
+		message_send(w->supervisor, MESSAGE_CONNECTIONS, list,
+			     n * sizeof(*list), NULL, 0);
+	message_send(w->supervisor, MESSAGE_CONNECTIONS, NULL, 0, NULL, 0);
+}
+
 static void obey(struct worker *w, struct message *m)
 {
 	switch (m->type) {
@@ -301,6 +323,9 @@ static void obey(struct worker *w, struct message *m)
 	case MESSAGE_TICKET_KEYS:
 		if (m->len == sizeof(struct message_ticket_keys))
 			shop_set_ticket_keys(w->shop, m->body);
+		break;
+	case MESSAGE_CONNECTIONS:
+		tell_connections(w);
 		break;
 	case MESSAGE_DRAIN:
 		drain(w);
@@ -439,7 +464,8 @@ static bool set_up(struct worker *w, const int *listeners)
 	supervisor = w->supervisor;
 	w->supervisor = -1;
 	set_channel(w, &w->supervisor, supervisor, ABOUT_SUPERVISOR);
-	return sandbox_become(w->conf->user) && sandbox_close();
+	return sandbox_become(w->conf->user) && process_follow() &&
+	       sandbox_close();
 }
 
 int worker_run(const struct conf *conf, unsigned int index,

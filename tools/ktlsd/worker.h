@@ -36,14 +36,6 @@ struct worker {
 	uint64_t now;			/* monotonic, of the events at hand */
 };
 
-/*
- * The worker's main function.  @listeners: a listening socket for each of the
- * configuration.  @supervisor: message socket.  Returns the exit code.
- */
-int worker_run(const struct conf *conf, unsigned int index,
-	       const int *listeners, struct counters *counters,
-	       int supervisor);
-
 /* For connections. */
 void worker_take_turn(struct connection *c);
 bool worker_watch(struct worker *w, struct end *end);
