@@ -313,17 +313,16 @@ void http_request_init(struct http_request *r)
 	r->parser.data = r;
 }
 
-/* The parser knows no other methods than its own. */
-static unsigned int status_of_method(const char *buf, size_t len)
+/*
+ * The parser knows no other methods than its own.  It stopped at @buf[@at], so that is
+ * all there is to judge by: what came behind it by chance makes no difference.
+ */
+static unsigned int status_of_method(const char *buf, size_t at)
 {
-	size_t i;
+	char c = buf[at];
 
-	for (i = 0; i < len && (buf[i] == '\r' || buf[i] == '\n');)
-		i++;
-	for (; i < len && buf[i] != ' '; i++)
-		if ((buf[i] < 'A' || buf[i] > 'Z') && buf[i] != '-' && buf[i] != '_')
-			return HTTP_STATUS_BAD_REQUEST;
-	return HTTP_STATUS_METHOD_NOT_ALLOWED;
+	return (c >= 'A' && c <= 'Z') || c == '-' || c == '_' || c == ' ' ?
+	       HTTP_STATUS_METHOD_NOT_ALLOWED : HTTP_STATUS_BAD_REQUEST;
 }
 
 size_t http_parse(struct http_request *r, const char *buf, size_t len)
@@ -354,7 +353,7 @@ size_t http_parse(struct http_request *r, const char *buf, size_t len)
 					 HTTP_STATUS_URI_TOO_LONG);
 		break;
 	case HPE_INVALID_METHOD:
-		fail(r, status_of_method(buf, len));
+		fail(r, status_of_method(buf, r->parsed));
 		break;
 	default:
 		fail(r, HTTP_STATUS_BAD_REQUEST);
