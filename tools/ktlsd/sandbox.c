@@ -2,22 +2,20 @@
 /* Users, privileges and system calls. */
 #include <errno.h>
 #include <fcntl.h>
-#include <grp.h>
 #include <linux/capability.h>
 #include <linux/tls.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
-#include <pwd.h>
 #include <seccomp.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "ktlsd.h"
+#include "privileges.h"
 #include "sandbox.h"
 
 #ifndef TCP_ULP
@@ -37,38 +35,19 @@ static bool leave_files(void)
 
 bool sandbox_become(const char *user)
 {
-	struct __user_cap_header_struct header = {
-		.version = _LINUX_CAPABILITY_VERSION_3,
-	};
-	struct __user_cap_data_struct none[2] = { 0 };
-	struct passwd *pw;
-
-	/* Who is not root has nobody to become. */
 	if (geteuid() == 0) {
-		pw = getpwnam(user);
-		if (!pw) {
-			log_line(LOG_ERR, "there is no user %s; make one, as by: useradd --system %s, or name another with \"user\"",
-				 user, user);
+		if (!privileges_drop(user, 1ull << CAP_SYS_CHROOT))
 			return false;
-		}
 		if (!leave_files()) {
-			log_line(LOG_ERR, "cannot leave the file system: %s",
-				 strerror(errno));
-			return false;
-		}
-		if (setgroups(0, NULL) || setresgid(pw->pw_gid, pw->pw_gid,
-						    pw->pw_gid) ||
-		    setresuid(pw->pw_uid, pw->pw_uid, pw->pw_uid)) {
-			log_line(LOG_ERR, "cannot become the user %s: %s", user,
+			log_line(LOG_ERR, "Cannot leave the file system: %s",
 				 strerror(errno));
 			return false;
 		}
 	}
-	if (syscall(SYS_capset, &header, none) ||
-	    prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) ||
-	    prctl(PR_SET_DUMPABLE, 0, 0, 0, 0)) {
-		log_line(LOG_ERR, "cannot give up privileges: %s",
-			 strerror(errno));
+	if (!privileges_drop(user, 0))
+		return false;
+	if (prctl(PR_SET_DUMPABLE, 0, 0, 0, 0)) {
+		log_line(LOG_ERR, "Cannot hide memory: %s", strerror(errno));
 		return false;
 	}
 	return true;

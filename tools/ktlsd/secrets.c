@@ -128,13 +128,13 @@ static size_t key_len(uint16_t cipher)
 static bool expand_label(const struct secrets *s, const uint8_t *secret,
 			 const char *label, uint8_t *out, size_t len)
 {
-	char *digest = s->len == 48 ? "SHA384" : "SHA256";
+	const char *digest = s->len == 48 ? "SHA384" : "SHA256";
 	int mode = EVP_KDF_HKDF_MODE_EXPAND_ONLY;
 	size_t label_len = strlen(label);
 	uint8_t info[32];
 	OSSL_PARAM params[] = {
 		OSSL_PARAM_int(OSSL_KDF_PARAM_MODE, &mode),
-		OSSL_PARAM_utf8_string(OSSL_KDF_PARAM_DIGEST, digest,
+		OSSL_PARAM_utf8_string(OSSL_KDF_PARAM_DIGEST, (char *)digest,
 				       strlen(digest)),
 		OSSL_PARAM_octet_string(OSSL_KDF_PARAM_KEY, (void *)secret,
 					s->len),
