@@ -275,7 +275,9 @@ static void run_handshake(struct connection *c)
 		return;
 	case HANDSHAKE_FAILED:
 		count_failure(n, c->handshake.failure);
-		log_line(LOG_DEBUG, "%s: no handshake: %s", conf_of(c)->name,
+		/* What others do wrong fills no log; what we do does. */
+		log_line(c->handshake.failure == FAILURE_KEY ? LOG_WARNING :
+			 LOG_DEBUG, "%s: no handshake: %s", conf_of(c)->name,
 			 c->handshake.why);
 		connection_end(c, END_NOT_BEGUN);
 		return;

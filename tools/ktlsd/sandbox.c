@@ -88,6 +88,8 @@ static const struct option {
 	{ SOL_TLS, TLS_RX },
 	{ SOL_SOCKET, SO_LINGER },
 	{ SOL_SOCKET, SO_KEEPALIVE },
+	{ SOL_SOCKET, SO_RCVTIMEO },
+	{ SOL_SOCKET, SO_SNDTIMEO },
 };
 
 static int allow(scmp_filter_ctx filter)
