@@ -123,10 +123,11 @@ guest_run()
 	for attempt in 1 2 3; do
 		guest_boot
 		# Under TCG, QEMU 10 aborts now and then while the firmware maps
-		# devices. That is none of the guest's business.
-		[ $status -ge 128 ] && [ $status -ne 137 ] &&
+		# devices, and on a busy machine a kernel finds that its timers
+		# do not work. Who boots never fails three times.
+		[ $status -ne 124 ] && [ $status -ne 137 ] &&
 			[ ! -e "$job/begun" ] && [ $attempt -lt 3 ] || break
-		say "$host: QEMU died before the command began; once more"
+		say "$host: ended before the command began; once more"
 	done
 
 	guest_verdict "$job" "$tree/$console" $status
