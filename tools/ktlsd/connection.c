@@ -69,10 +69,13 @@ static void begin_handshake(struct connection *c)
 
 static void ask_backend(struct connection *c)
 {
+	int err;
+
 	c->state = CONNECTION_BACKEND;
 	c->deadline = 0;
-	if (!worker_ask_backend(c))
-		connection_granted(c, -EPIPE);
+	err = worker_wish(c, NULL, 0);
+	if (err)
+		connection_granted(c, err);
 }
 
 void connection_accept(struct worker *w, size_t listener, int fd)
@@ -295,7 +298,9 @@ static void run_handshake(struct connection *c)
 		connection_end(c, END_NOT_BEGUN);
 		return;
 	}
-	if (c->ends[SIDE_PLAIN].fd >= 0)
+	if (conf_of(c)->kind == LISTENER_FILES)
+		serve_begin(c);
+	else if (c->ends[SIDE_PLAIN].fd >= 0)
 		begin_relay(c);
 	else
 		ask_backend(c);
@@ -335,6 +340,9 @@ void connection_run(struct connection *c)
 	case CONNECTION_RELAY:
 		relay_run(c);
 		break;
+	case CONNECTION_FILES:
+		serve_run(c);
+		break;
 	case CONNECTION_BACKEND:
 	case CONNECTION_DEAD:
 		break;
@@ -346,6 +354,8 @@ void connection_late(struct connection *c)
 	if (c->state == CONNECTION_HANDSHAKE) {
 		count(&c->worker->counters->failed_timeout, 1);
 		connection_end(c, END_NOT_BEGUN);
+	} else if (c->state == CONNECTION_FILES) {
+		serve_run(c);
 	} else {
 		connection_end(c, END_IDLE);
 	}

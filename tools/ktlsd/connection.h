@@ -50,6 +50,7 @@ struct connection {
 		CONNECTION_HANDSHAKE,
 		CONNECTION_BACKEND,	/* waits for the broker */
 		CONNECTION_RELAY,
+		CONNECTION_FILES,
 		CONNECTION_DEAD,	/* freed when the events at hand are over */
 	} state;
 	size_t listener;
@@ -58,6 +59,7 @@ struct connection {
 	uint64_t deadline;		/* by the monotonic clock; 0: none */
 	struct end ends[SIDES];
 	struct flow flows[SIDES];	/* by the end that they come from */
+	struct files *files;		/* instead of a plain end, or %NULL */
 
 	/* TLS: who does it after the handshake; SSL stays where user space does. */
 	struct handshake handshake;
@@ -118,6 +120,12 @@ void connection_end(struct connection *c, enum connection_end why);
 
 /* relay.c: moves what can be moved; ends the connection when it is over. */
 void relay_run(struct connection *c);
+
+/* serve.c: files instead of a backend. */
+void serve_begin(struct connection *c);
+void serve_run(struct connection *c);
+/* The broker's answer: a descriptor, or a negative errno. */
+void serve_granted(struct connection *c, int fd_or_error);
 
 /* post_handshake.c: records that are no data, where the kernel does the records. */
 

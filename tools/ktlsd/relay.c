@@ -5,7 +5,6 @@
  */
 #include <errno.h>
 #include <fcntl.h>
-#include <openssl/err.h>
 #include <stdlib.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -14,6 +13,7 @@
 
 #include "connection.h"
 #include "ktlsd.h"
+#include "tls_end.h"
 #include "worker.h"
 
 /* As much as a record holds (RFC 8446, 5.1). */
@@ -70,6 +70,8 @@ static int take_control_record(struct connection *c, struct flow *f)
 		connection_end(c, END_TRUNCATED);
 		return STEP_OVER;
 	}
+	if (type == KTLS_RECORD_DATA && !n)
+		return 1;
 	if (type == KTLS_RECORD_DATA) {
 		/* splice() had another reason, and would have it again. */
 		f->copied = true;
@@ -123,57 +125,6 @@ static int pull_spliced(struct connection *c, struct flow *f, struct end *from)
 	return 1;
 }
 
-static ssize_t read_user_tls(struct connection *c, struct flow *f)
-{
-	SSL *ssl = c->handshake.ssl;
-	size_t n;
-	int why;
-
-	ERR_clear_error();
-	if (SSL_read_ex(ssl, f->buffer, BUFFER_BYTES, &n)) {
-		/* It may have been asked for a new key of ours. */
-		c->owes_key_update |= c->kernel_tx && c->handshake.key_update;
-		c->handshake.key_update = false;
-		return n;
-	}
-	why = SSL_get_error(ssl, 0);
-	switch (why) {
-	case SSL_ERROR_WANT_READ:
-	case SSL_ERROR_WANT_WRITE:
-		return -EAGAIN;
-	case SSL_ERROR_ZERO_RETURN:
-		return 0;
-	case SSL_ERROR_SYSCALL:
-		return errno ? -errno : -EPIPE;
-	}
-	/* It was cut off. */
-	if (ERR_GET_REASON(ERR_peek_error()) ==
-	    SSL_R_UNEXPECTED_EOF_WHILE_READING)
-		return -EPIPE;
-	return ERR_GET_REASON(ERR_peek_error()) >= SSL_AD_REASON_OFFSET ?
-	       -ECONNABORTED : -EBADMSG;
-}
-
-static ssize_t read_kernel_tls(struct connection *c, struct flow *f)
-{
-	uint8_t type;
-	ssize_t n;
-	int ret;
-
-	n = ktls_receive(c->ends[SIDE_TLS].fd, f->buffer, BUFFER_BYTES, &type,
-			 MSG_DONTWAIT);
-	if (n < 0)
-		return n;
-	if (type == KTLS_RECORD_DATA)
-		return n;
-	if (!type)
-		return -EPIPE;
-	ret = post_handshake_record(c, type, f->buffer, n);
-	if (ret < 0)
-		return -ESHUTDOWN;
-	return ret ? 0 : -EINTR;
-}
-
 static int pull_copied(struct connection *c, struct flow *f, struct end *from)
 {
 	ssize_t n;
@@ -186,10 +137,8 @@ static int pull_copied(struct connection *c, struct flow *f, struct end *from)
 	}
 	if (from->side == SIDE_PLAIN)
 		n = recv(from->fd, f->buffer, BUFFER_BYTES, MSG_DONTWAIT);
-	else if (c->kernel_rx)
-		n = read_kernel_tls(c, f);
 	else
-		n = read_user_tls(c, f);
+		n = tls_read(c, f->buffer, BUFFER_BYTES);
 	if (from->side == SIDE_PLAIN && n < 0)
 		n = -errno;
 	if (n > 0) {
@@ -223,23 +172,6 @@ static int pull_copied(struct connection *c, struct flow *f, struct end *from)
 
 /* Writing */
 
-static ssize_t write_user_tls(struct connection *c, const void *buffer,
-			      size_t len)
-{
-	size_t n;
-
-	ERR_clear_error();
-	if (SSL_write_ex(c->handshake.ssl, buffer, len, &n))
-		return n;
-	switch (SSL_get_error(c->handshake.ssl, 0)) {
-	case SSL_ERROR_WANT_READ:
-	case SSL_ERROR_WANT_WRITE:
-		return -EAGAIN;
-	default:
-		return -EPIPE;
-	}
-}
-
 static int push(struct connection *c, struct flow *f, struct end *to)
 {
 	ssize_t n;
@@ -248,13 +180,13 @@ static int push(struct connection *c, struct flow *f, struct end *to)
 		if (!f->copied)
 			n = splice(f->pipe[0], NULL, to->fd, NULL, f->held,
 				   SPLICE_F_MOVE | SPLICE_F_NONBLOCK);
-		else if (to->side == SIDE_TLS && !c->kernel_tx)
-			n = write_user_tls(c, f->buffer + f->start, f->held);
+		else if (to->side == SIDE_TLS)
+			n = tls_write(c, f->buffer + f->start, f->held, false);
 		else
 			n = send(to->fd, f->buffer + f->start, f->held,
 				 MSG_DONTWAIT | MSG_NOSIGNAL);
 	} while (n == -1 && errno == EINTR);
-	if (n == -1 && !(f->copied && to->side == SIDE_TLS && !c->kernel_tx))
+	if (n == -1)
 		n = -errno;
 	if (n == -EAGAIN) {
 		to->writable = false;
@@ -276,15 +208,8 @@ static int finish(struct connection *c, struct flow *f, struct end *to)
 {
 	int err = 0;
 
-	if (to->side == SIDE_TLS && c->kernel_tx) {
-		err = ktls_send_alert(to->fd, KTLS_ALERT_CLOSE_NOTIFY,
-				      MSG_DONTWAIT);
-	} else if (to->side == SIDE_TLS) {
-		ERR_clear_error();
-		if (SSL_shutdown(c->handshake.ssl) < 0)
-			err = SSL_get_error(c->handshake.ssl, -1) ==
-			      SSL_ERROR_WANT_WRITE ? -EAGAIN : -EPIPE;
-	}
+	if (to->side == SIDE_TLS)
+		err = tls_say_end(c);
 	if (err == -EAGAIN) {
 		to->writable = false;
 		return STEP_NOTHING;

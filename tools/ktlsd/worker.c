@@ -2,6 +2,7 @@
 /* A worker's loop. */
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -9,6 +10,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "files.h"
 #include "kernel_ciphers.h"
 #include "ktlsd.h"
 #include "message.h"
@@ -122,6 +124,9 @@ static void free_dead(struct worker *w)
 			continue;
 		}
 		*p = c->next;
+		/* It may have ended from within. */
+		if (c->files)
+			files_free(c->files);
 		free(c);
 	}
 }
@@ -183,16 +188,26 @@ void worker_put_pipe(struct worker *w, int ends[2], bool empty)
 	ends[1] = -1;
 }
 
-bool worker_ask_backend(struct connection *c)
+int worker_wish(struct connection *c, const char *path, size_t len)
 {
-	struct message_wish wish = {
+	union {
+		struct message_wish wish;
+		char space[sizeof(struct message_wish) + PATH_MAX];
+	} u = { .wish = {
 		.tag = (uint64_t)(uint32_t)c->started << 32 | c->slot,
 		.listener = c->listener,
-	};
+	} };
 
-	return c->worker->broker >= 0 &&
-	       !message_send(c->worker->broker, MESSAGE_CONNECT, &wish,
-			     sizeof(wish), NULL, 0);
+	if (len > PATH_MAX)
+		return -ENAMETOOLONG;
+	if (c->worker->broker < 0)
+		return -EPIPE;
+	if (path)
+		memcpy(u.wish.path, path, len);
+	return message_send(c->worker->broker, path ? MESSAGE_OPEN :
+			    MESSAGE_CONNECT, &u, path ?
+			    offsetof(struct message_wish, path) + len :
+			    sizeof(u.wish), NULL, 0);
 }
 
 static void take_grant(struct worker *w, struct message *m)
@@ -203,14 +218,18 @@ static void take_grant(struct worker *w, struct message *m)
 	int fd = grant->error ?: -EIO;
 
 	/* It may have ended meanwhile, and another one have its place. */
-	if (!c || c->state != CONNECTION_BACKEND ||
+	if (!c || (c->state != CONNECTION_BACKEND &&
+		   c->state != CONNECTION_FILES) ||
 	    (uint32_t)c->started != grant->tag >> 32)
 		return;
 	if (!grant->error && m->fds_count) {
 		fd = m->fds[0];
 		m->fds[0] = -1;
 	}
-	connection_granted(c, fd);
+	if (c->state == CONNECTION_FILES)
+		serve_granted(c, fd);
+	else
+		connection_granted(c, fd);
 }
 
 /* Doors */

@@ -39,8 +39,11 @@ struct worker {
 /* For connections. */
 void worker_take_turn(struct connection *c);
 bool worker_watch(struct worker *w, struct end *end);
-/* Asks the broker for the backend; false if it is not there. */
-bool worker_ask_backend(struct connection *c);
+/*
+ * Asks the broker for a file by its @path beneath the listener's root, or with %NULL
+ * for a connection to the backend.  Returns 0 or a negative errno.
+ */
+int worker_wish(struct connection *c, const char *path, size_t len);
 void worker_bury(struct connection *c);
 bool worker_get_pipe(struct worker *w, int ends[2]);
 /* @empty: as it must be to be used again. */
