@@ -328,7 +328,7 @@ void generation_free(struct generation *g, struct counters *counters)
 			close(g->listeners[i]);
 	for (i = 0; i < g->conf->workers; i++) {
 		if (counters)
-			counters_add(counters, g->counters[i], 0);
+			counters_add(counters, g->counters[i], false);
 		counters_free(g->counters[i]);
 	}
 	conf_free(g->conf);
