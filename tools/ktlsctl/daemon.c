@@ -327,7 +327,7 @@ static void print_processes(struct json_object *list, unsigned int width)
 			  format_duration(b, daemon_number(o, "age")) : "-");
 		table_add(table, format_count(b, daemon_number(o, "replaced")));
 		table_add(table, counters ?
-			  format_count(b, daemon_number(counters, "open")) : "-");
+			  format_count(b, daemon_number(counters, "connections")) : "-");
 		table_add(table, counters ?
 			  format_count(b, daemon_number(counters, "accepted")) : "-");
 	}
@@ -354,9 +354,9 @@ static void print_counters(struct json_object *counters)
 		for (c = name; *c; c++)
 			if (*c == '_')
 				*c = '-';
-		snprintf(label, sizeof(label), "%-19s %7s  ", name,
+		snprintf(label, sizeof(label), "%-25s %7s  ", name,
 			 format_count(b, daemon_number(counters, name)));
-		print_wrapped(label, 29, docs[i].doc);
+		print_wrapped(label, 35, docs[i].doc);
 	}
 }
 
