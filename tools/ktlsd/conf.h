@@ -10,6 +10,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <sys/types.h>
 #include <sys/un.h>
 
@@ -62,8 +63,12 @@ struct conf_listener {
 	unsigned char *alpn;		/* as on the wire, in order of preference */
 	size_t alpn_len;
 	enum client_auth client_auth;	/* of servers */
-	char *ca;			/* PEM file: whom to trust the other end of */
-	char *server_name;		/* of LISTENER_CLIENT: to ask for, and to verify */
+	char *ca;			/* PEM file: whom to trust the other end of, or %NULL */
+	/*
+	 * Of LISTENER_CLIENT: to ask for, and to verify; an address in numbers
+	 * only to verify.
+	 */
+	char *server_name;
 	/* Limits: of each worker, but for the rate. */
 	unsigned int max_connections;
 	unsigned int max_handshakes;	/* at the same time */
@@ -78,6 +83,7 @@ struct conf {
 	char *control;			/* path of the control socket */
 	char *handshake;		/* path of the handshake service's, or %NULL */
 	unsigned int ticket_hours;	/* between new keys for session tickets */
+	unsigned int drain_timeout;	/* seconds that old connections have to end */
 	struct conf_identity *identities;
 	size_t identities_count;
 	struct conf_listener *listeners;
@@ -86,9 +92,25 @@ struct conf {
 
 /*
  * Reads a configuration; %NULL if there is something wrong with it, and all of
- * that is on standard error, with its lines.  No certificate is opened.
+ * that is in @errors, a line each.  No certificate is opened.
  */
-struct conf *conf_read(const char *path);
+struct conf *conf_read(const char *path, FILE *errors);
+/* Whether the files that it names are there, of the right kind; likewise. */
+bool conf_check_files(const struct conf *conf, FILE *errors);
 void conf_free(struct conf *conf);
+
+/*
+ * The addresses as the configuration has them: "192.0.2.1:443", "[2001:db8::1]:443",
+ * "*:443" (all of IPv6 and IPv4), "unix:/run/app.sock", "unix:@abstract".  With
+ * @resolve names too: "example.org:443", whose first address is taken.  %NULL, or
+ * what is wrong, in @wrong.
+ */
+const char *address_parse(struct address *address, const char *text, bool resolve,
+			  char *wrong, size_t size);
+/* Whether sockets that listen on both get in each other's way. */
+bool address_overlaps(const struct address *a, const struct address *b);
+bool address_equal(const struct address *a, const struct address *b);
+/* "*": of IPv6 and IPv4. */
+bool address_is_any(const struct address *address);
 
 #endif /* CONF_H */

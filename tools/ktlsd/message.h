@@ -26,7 +26,7 @@ enum message_type {
 	MESSAGE_BROKER,		/* to a worker: 1 descriptor */
 	MESSAGE_TICKET_KEYS,	/* to a worker: struct message_ticket_keys */
 	MESSAGE_DRAIN,		/* to a worker: no new connections; end with the last */
-	MESSAGE_CONNECTIONS,	/* to a worker: tell all; answered with the same */
+	MESSAGE_CONNECTIONS,	/* to a worker: tell all; answered with the same, see below */
 
 	/* Between worker and keys. */
 	MESSAGE_IDENTITY = 32,	/* to a worker: struct message_identity */
@@ -102,6 +102,29 @@ struct message_identity_state {
 	uint8_t serial[20];	/* of the certificate, as in it */
 	uint32_t serial_len;
 	char error[512];	/* why the files of now are not in use, or "" */
+};
+
+/*
+ * To MESSAGE_CONNECTIONS a worker answers with messages of that type whose body is
+ * an array of these, as many as fit; one without a body ends the answer.
+ */
+struct message_connection {
+	uint64_t cookie;	/* SO_COOKIE of the socket that speaks TLS */
+	uint64_t started;	/* nanoseconds since the epoch */
+	uint32_t listener;	/* index in the configuration */
+	int32_t identity;	/* likewise; -1: none */
+	uint16_t version;	/* 0x0304; 0: the handshake is not over */
+	uint16_t family;	/* of the socket that speaks TLS, as all of this */
+	uint8_t local_addr[16];	/* 4 bytes of them are in use with AF_INET */
+	uint8_t remote_addr[16];
+	uint16_t local_port;	/* as the machine has numbers */
+	uint16_t remote_port;
+	uint8_t kernel_tx;
+	uint8_t kernel_rx;
+	char cipher[40];	/* as OpenSSL names the suite */
+	char server_name[256];	/* that the client asked for, or "" */
+	char alpn[64];
+	char peer_name[256];	/* of the peer's certificate that was verified, or "" */
 };
 
 /* What was received. */
