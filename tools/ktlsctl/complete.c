@@ -29,6 +29,9 @@ static const char *const verbs[] = {
 	"check", "test", NULL,
 };
 static const char *const actions[] = { "allow", "deny", "audit", NULL };
+static const char *const daemon_verbs[] = {
+	"status", "connections", "reload", "drain", NULL,
+};
 static const char *const on_off[] = { "on", "off", NULL };
 static const char *const steps[] = {
 	"ulp", "tx", "rx", "rekey-tx", "rekey-rx", NULL,
@@ -204,6 +207,8 @@ static void complete_words(int argc, char **argv)
 	}
 	if (!strcmp(argv[0], "policy"))
 		complete_policy(argc - 1, argv + 1);
+	else if (!strcmp(argv[0], "daemon") && argc == 2)
+		offer_all(daemon_verbs);
 	else if (!strcmp(argv[0], "why"))
 		complete_target(argc - 1, argv + 1);
 	else if (!strcmp(argv[0], "attempts"))

@@ -49,6 +49,7 @@ struct options {
 	bool ipv6;
 	double time;		/* seconds to observe, 0 for none */
 	const char *output;	/* file for the report, or %NULL */
+	const char *socket;	/* of ktlsd, or %NULL */
 };
 
 extern struct options opt;
@@ -94,9 +95,11 @@ enum status run_probe(int argc, char **argv);
 enum status run_doctor(int argc, char **argv);
 enum status run_why(int argc, char **argv);
 enum status run_observe(int argc, char **argv);
+enum status run_daemon(int argc, char **argv);
 extern const char stats_details[], show_details[], monitor_details[],
 	   module_details[], attempts_details[], policy_details[],
-	   probe_details[], doctor_details[], why_details[], observe_details[];
+	   probe_details[], doctor_details[], why_details[], observe_details[],
+	   daemon_details[];
 
 /* netns.c */
 

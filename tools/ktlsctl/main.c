@@ -49,6 +49,9 @@ static const struct command commands[] = {
 	{ "doctor", "[HOST[:PORT]]",
 	  "what stands between this host and kernel TLS, and what to do",
 	  doctor_details, NULL, "sak46t", run_doctor },
+	{ "daemon", "status | connections | reload | drain",
+	  "what ktlsd does, and what it is to do",
+	  daemon_details, NULL, "U", run_daemon },
 	{ "observe", "[-o FILE] -- COMMAND | --time SECONDS",
 	  "what moved on this host while a command ran",
 	  observe_details, NULL, "To", run_observe },
@@ -87,6 +90,7 @@ static const struct option {
 	{ 't', 0, "timeout", "SECONDS", false, "for each connection, 0.1 to 86400 (default: 10)" },
 	{ 'T', 0, "time", "SECONDS", false, "observe for so long, 0.1 to 86400, instead of a command" },
 	{ 'o', 'o', "output", "FILE", false, "write the report there" },
+	{ 'U', 0, "socket", "PATH", false, "control socket of ktlsd (default: /run/ktlsd/control)" },
 	{ '4', '4', "ipv4", NULL, false, "over IPv4 only" },
 	{ '6', '6', "ipv6", NULL, false, "over IPv6 only" },
 };
@@ -369,6 +373,9 @@ static enum status use_option(struct line *l, const struct option *o,
 		break;
 	case 'o':
 		opt.output = arg;
+		break;
+	case 'U':
+		opt.socket = arg;
 		break;
 	case '4':
 		opt.ipv4 = true;

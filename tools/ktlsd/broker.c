@@ -584,6 +584,9 @@ static int allow(scmp_filter_ctx filter, const struct broker *b)
 		SCMP_SYS(exit_group), SCMP_SYS(fstat), SCMP_SYS(madvise),
 		SCMP_SYS(munmap), SCMP_SYS(recvmsg), SCMP_SYS(restart_syscall),
 		SCMP_SYS(rt_sigreturn), SCMP_SYS(sendmsg),
+#ifdef __SANITIZE_ADDRESS__
+		SCMP_SYS(sigaltstack),	/* at the end */
+#endif
 	};
 	const int type = SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC;
 	const struct conf_listener *listener;

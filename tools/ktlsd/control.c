@@ -13,6 +13,7 @@
 #include "control.h"
 #include "ktlsd.h"
 #include "settings.h"
+#include "status.h"
 
 #define LINE_MAX_LEN 256
 #define PATIENCE (10 * 1000000000ULL)	/* with a client, to send or to read */
@@ -220,13 +221,16 @@ static void send_answer(struct client *client)
 struct json_object *control_error(const char *format, ...)
 {
 	struct json_object *o = json_object_new_object();
-	char text[1024];
 	va_list ap;
+	char *text;
 
 	va_start(ap, format);
-	vsnprintf(text, sizeof(text), format, ap);
+	if (vasprintf(&text, format, ap) < 0)
+		text = NULL;
 	va_end(ap);
-	json_object_object_add(o, "error", json_object_new_string(text));
+	/* It may cite a file, which may be in any encoding. */
+	json_object_object_add(o, "error", status_string(must(text), strlen(text)));
+	free(text);
 	return o;
 }
 

@@ -6,8 +6,8 @@
 #include "counters.h"
 #include "ktlsd.h"
 
-#define COUNTER_ROW(name, doc) { #name, doc, offsetof(struct counters, name), 0 },
-#define GAUGE_ROW(name, doc) { #name, doc, offsetof(struct counters, name), 1 },
+#define COUNTER_ROW(name, doc) { #name, doc, offsetof(struct counters, name), false },
+#define GAUGE_ROW(name, doc) { #name, doc, offsetof(struct counters, name), true },
 
 const struct counter counters_table[] = {
 	COUNTERS(COUNTER_ROW, GAUGE_ROW)
@@ -26,7 +26,7 @@ uint64_t counters_get(const struct counters *c, const struct counter *which)
 			       __ATOMIC_RELAXED);
 }
 
-void counters_add(struct counters *to, const struct counters *from, int gauges)
+void counters_add(struct counters *to, const struct counters *from, bool gauges)
 {
 	unsigned int i;
 

@@ -6,6 +6,7 @@
 #ifndef COUNTERS_H
 #define COUNTERS_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 /*
@@ -69,7 +70,7 @@ struct counter {
 	const char *name;
 	const char *doc;
 	unsigned int offset;
-	int gauge;
+	bool gauge;
 };
 
 extern const struct counter counters_table[];
@@ -84,7 +85,7 @@ static inline void count(uint64_t *counter, int64_t n)
 /* For the supervisor. */
 uint64_t counters_get(const struct counters *counters, const struct counter *which);
 /* Adds what only grows, and the gauges too if @gauges. */
-void counters_add(struct counters *to, const struct counters *from, int gauges);
+void counters_add(struct counters *to, const struct counters *from, bool gauges);
 void counters_clear_gauges(struct counters *counters);
 /* A page that forked processes share; %NULL without memory. */
 struct counters *counters_new(void);

@@ -173,6 +173,7 @@ struct generation *generation_start(struct conf *conf, const struct generation *
 		return NULL;
 	}
 	g->number = ++number;
+	g->starting = true;
 	for (n = 0; (p = generation_process(g, n)); n++) {
 		if (start(g, p))
 			continue;
@@ -241,19 +242,6 @@ void generation_kill(struct generation *g)
 		process_kill(p);
 }
 
-static const char *how_it_ended(int status, char *buffer, size_t size)
-{
-	if (WIFSIGNALED(status))
-		snprintf(buffer, size, "killed by SIG%s%s",
-			 sigabbrev_np(WTERMSIG(status)) ?: "?",
-			 WTERMSIG(status) == SIGSYS ?
-			 " (a system call that its sandbox forbids)" :
-			 WCOREDUMP(status) ? " (core dumped)" : "");
-	else
-		snprintf(buffer, size, "exit status %d", WEXITSTATUS(status));
-	return buffer;
-}
-
 void generation_reaped(struct generation *g, struct process *p, int status)
 {
 	uint64_t now = monotonic_ns();
@@ -266,7 +254,11 @@ void generation_reaped(struct generation *g, struct process *p, int status)
 	if (p->role == ROLE_WORKER)
 		counters_clear_gauges(g->counters[p->index]);
 	process_name(p, name, sizeof(name));
-	how_it_ended(status, how, sizeof(how));
+	process_end(status, how, sizeof(how));
+	if (g->starting) {
+		p->ended = true;
+		return;
+	}
 	if (g->stopping || (g->draining && p->role == ROLE_WORKER)) {
 		p->ended = true;
 		if (!g->stopping && status)
@@ -328,7 +320,7 @@ void generation_free(struct generation *g, struct counters *counters)
 			close(g->listeners[i]);
 	for (i = 0; i < g->conf->workers; i++) {
 		if (counters)
-			counters_add(counters, g->counters[i], 0);
+			counters_add(counters, g->counters[i], false);
 		counters_free(g->counters[i]);
 	}
 	conf_free(g->conf);

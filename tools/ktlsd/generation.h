@@ -26,6 +26,7 @@ struct generation {
 	struct counters **counters;	/* of each */
 	struct message_identity_state *identities;	/* as conf has them */
 	bool *identities_known;
+	bool starting;			/* not in force yet: who ends is not replaced */
 	bool draining;
 	bool stopping;			/* killed, and to be waited for */
 	uint64_t drain_until;		/* monotonic_ns() */

@@ -195,7 +195,7 @@ static const char *skip_authority(const char *p, const char *end)
 		len = strlen(schemes[i]);
 		if ((size_t)(end - p) <= len || strncasecmp(p, schemes[i], len))
 			continue;
-		for (p += len; p < end && *p != '/' && *p != '?'; p++)
+		for (p += len; p < end && *p != '/'; p++)
 			;
 		return p;
 	}
@@ -206,22 +206,22 @@ static const char *skip_authority(const char *p, const char *end)
 static unsigned int read_target(struct http_request *r)
 {
 	const char *end = r->target.at + r->target.len;
-	const char *p, *query;
+	const char *p, *query = end;
 	size_t begin, len = 0;
 	int c;
 
-	for (p = r->target.at; p < end; p++)
+	for (p = r->target.at; p < end; p++) {
 		if ((unsigned char)*p <= ' ' || *p == 0x7f || *p == '#')
 			return HTTP_STATUS_BAD_REQUEST;
+		if (*p == '?' && query == end)
+			query = p;
+	}
+	r->query.at = query;
+	r->query.len = end - query;
+	end = query;
 	p = skip_authority(r->target.at, end);
 	if (!p)
 		return HTTP_STATUS_BAD_REQUEST;
-	query = memchr(p, '?', end - p);
-	if (query) {
-		r->query.at = query;
-		r->query.len = end - query;
-		end = query;
-	}
 
 	while (p < end) {
 		while (p < end && *p == '/')
@@ -285,10 +285,8 @@ static int on_headers_complete(http_parser *parser)
 		/* What is behind it is of another protocol, perhaps. */
 		if (body || parser->method == HTTP_CONNECT)
 			return fail(r, r->status);
-	} else if (body) {
-		return fail(r, HTTP_STATUS_PAYLOAD_TOO_LARGE);
 	} else {
-		status = read_target(r);
+		status = body ? HTTP_STATUS_PAYLOAD_TOO_LARGE : read_target(r);
 		if (status)
 			return fail(r, status);
 	}

@@ -3,12 +3,14 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <getopt.h>
+#include <openssl/x509_vfy.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "conf.h"
+#include "identity.h"
 #include "ktlsd.h"
 #include "supervisor.h"
 
@@ -51,9 +53,44 @@ static int flush(int status)
 	return status ?: FAILED;
 }
 
+static bool load_identity(const struct conf *conf, const struct conf_identity *i)
+{
+	char error[IDENTITY_ERROR];
+	struct identity *identity = identity_load(i->chain, i->key, error);
+
+	if (!identity)
+		fprintf(stderr, "%s:%u: %s\n", conf->path, i->line, error);
+	identity_free(identity);
+	return identity;
+}
+
+static bool load_ca(const struct conf *conf, const struct conf_listener *l)
+{
+	X509_STORE *store = X509_STORE_new();
+	bool loaded = store && X509_STORE_load_file(store, l->ca);
+
+	if (!loaded)
+		fprintf(stderr, "%s:%u: %s holds no certificates in PEM\n", conf->path,
+			l->line, l->ca);
+	X509_STORE_free(store);
+	return loaded;
+}
+
 static int check(const struct conf *conf)
 {
+	bool good = true;
+	size_t i;
+
+	/* To load what is not there would only say so again. */
 	if (!conf_check_files(conf, stderr))
+		return FAILED;
+	for (i = 0; i < conf->identities_count; i++)
+		if (!load_identity(conf, &conf->identities[i]))
+			good = false;
+	for (i = 0; i < conf->listeners_count; i++)
+		if (conf->listeners[i].ca && !load_ca(conf, &conf->listeners[i]))
+			good = false;
+	if (!good)
 		return FAILED;
 	printf("%s: ok: %zu listener%s, %zu certificate%s\n", conf->path,
 	       conf->listeners_count, conf->listeners_count == 1 ? "" : "s",

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "conf.h"
@@ -134,6 +135,19 @@ int process_start(struct process *p, const struct conf *conf, const int *listene
 	p->started = monotonic_ns();
 	p->heard = p->started;
 	return 0;
+}
+
+const char *process_end(int status, char *buffer, size_t size)
+{
+	if (WIFSIGNALED(status))
+		snprintf(buffer, size, "killed by SIG%s%s",
+			 sigabbrev_np(WTERMSIG(status)) ?: "?",
+			 WTERMSIG(status) == SIGSYS ?
+			 " (a system call that its sandbox forbids)" :
+			 WCOREDUMP(status) ? " (core dumped)" : "");
+	else
+		snprintf(buffer, size, "exit status %d", WEXITSTATUS(status));
+	return buffer;
 }
 
 void process_kill(struct process *p)

@@ -55,6 +55,8 @@ int process_start(struct process *p, const struct conf *conf, const int *listene
 		  size_t listeners_count, struct counters *shared);
 /* "worker 3" */
 const char *process_name(const struct process *p, char *buffer, size_t size);
+/* "killed by SIGSEGV", "exit status 1" */
+const char *process_end(int status, char *buffer, size_t size);
 /* The end of its channel, and of it if it still runs. */
 void process_kill(struct process *p);
 

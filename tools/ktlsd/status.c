@@ -186,7 +186,7 @@ struct json_object *status_json(const struct supervisor *s)
 		add_processes(processes, g);
 	for (g = s->current ?: s->old; g; g = g == s->current ? s->old : g->next)
 		for (i = 0; i < g->conf->workers; i++)
-			counters_add(&total, g->counters[i], 1);
+			counters_add(&total, g->counters[i], true);
 	if (s->current) {
 		json_object_object_add(o, "listeners", json_listeners(s->current->conf));
 		json_object_object_add(o, "certificates", json_identities(s->current));

@@ -129,6 +129,7 @@ static void start_done(struct supervisor *s)
 	struct generation *before = s->current;
 
 	s->current = s->next;
+	s->current->starting = false;
 	s->next = NULL;
 	s->loaded = wall_ns();
 	free(s->failure);
@@ -322,7 +323,7 @@ static void reap(struct supervisor *s)
 {
 	struct generation *g;
 	struct process *p;
-	char name[32];
+	char name[32], how[64];
 	int status;
 	pid_t pid;
 
@@ -338,10 +339,11 @@ static void reap(struct supervisor *s)
 		/* What it said at last, as why it ended. */
 		listen_to(s, g, p);
 		query_gone(s, p);
-		process_name(p, name, sizeof(name));
 		generation_reaped(g, p, status);
 		if (g == s->next)
-			start_failed_because(s, "%s did not live through its start", name);
+			start_failed_because(s, "%s ended in its start: %s",
+					     process_name(p, name, sizeof(name)),
+					     process_end(status, how, sizeof(how)));
 	}
 }
 
