@@ -194,7 +194,7 @@ def test_help():
              run([], program=REAL).stdout.split("Commands\n")[1]
              .split("\n\n")[0].splitlines()]
     ok(words == ["stats", "show", "monitor", "attempts", "policy", "module",
-                 "probe", "why", "doctor", "observe", "version", "help"],
+                 "probe", "why", "doctor", "daemon", "observe", "version", "help"],
        "help lists the commands", words)
     for word in words:
         a = run(["help", word], program=REAL)
@@ -1059,7 +1059,7 @@ def test_completion():
         r = run(["--complete"] + words, program=REAL)
         got = r.stdout.split()
         ok(r.returncode == 0 and not r.stderr and
-           (got == offers if offers is not None else len(got) == 12),
+           (got == offers if offers is not None else len(got) == 13),
            f"completion of {words}", r.stdout + r.stderr)
     script = os.path.join(os.path.dirname(sys.argv[0]),
                           "../ktlsctl/completion/ktlsctl")
