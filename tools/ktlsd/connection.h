@@ -22,17 +22,19 @@ enum side {
 	SIDES,
 };
 
-/* One of its sockets.  What is known of it holds until a call says -EAGAIN. */
+/* One of its sockets. */
 struct end {
 	int fd;			/* -1: there is none yet */
 	enum side side;
-	bool readable;
-	bool writable;
+	bool readable;		/* as epoll said, and nothing else since */
+	bool writable;		/* until a call says otherwise */
+	uint32_t watched;	/* events that epoll is asked for, 0: it is not */
 };
 
 /* What goes from one end to the other. */
 struct flow {
-	bool copied;		/* through a buffer; else through a pipe */
+	bool copied;		/* through a buffer, always */
+	bool bulk;		/* through a pipe, as there is much */
 	bool ended;		/* no more will come, and */
 	bool done;		/* the other end has been told */
 	int pipe[2];		/* while something is in it */

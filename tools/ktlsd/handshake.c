@@ -16,8 +16,8 @@
 #include "ktlsd.h"
 #include "remote_key.h"
 
-/* What a server sends of its own accord, as OpenSSL does. */
-#define TICKETS 2
+/* What a server sends of its own accord: as many as one more connection takes. */
+#define TICKETS 1
 
 struct identity {
 	X509 *certificate;

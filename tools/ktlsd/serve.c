@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* Files over a TLS end: what files.c asks for, done for a connection. */
 #include <errno.h>
+#include <sys/epoll.h>
 
 #include "connection.h"
 #include "files.h"
@@ -63,14 +64,16 @@ static void go_on(struct connection *c, struct files_next next)
 	c->deadline = next.deadline;
 	switch (next.what) {
 	case FILES_READABLE:
-		if (e->readable)
-			worker_take_turn(c);
+		worker_watch(c->worker, e, EPOLLIN);
 		break;
 	case FILES_WRITABLE:
 		if (e->writable)
 			worker_take_turn(c);
+		else
+			worker_watch(c->worker, e, EPOLLOUT);
 		break;
 	case FILES_GRANTED:
+		worker_watch(c->worker, e, 0);
 		break;
 	case FILES_CLOSE:
 		/* As there is no room, nobody waits for it either. */

@@ -38,14 +38,18 @@ enum {
 
 /* Connections and what they share */
 
-bool worker_watch(struct worker *w, struct end *end)
+bool worker_watch(struct worker *w, struct end *end, uint32_t events)
 {
-	struct epoll_event event = {
-		.events = EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET,
-		.data.ptr = end,
-	};
+	struct epoll_event event = { .events = events, .data.ptr = end };
+	int op = !end->watched ? EPOLL_CTL_ADD :
+		 events ? EPOLL_CTL_MOD : EPOLL_CTL_DEL;
 
-	return !epoll_ctl(w->epoll, EPOLL_CTL_ADD, end->fd, &event);
+	if (events == end->watched || end->fd < 0)
+		return true;
+	if (epoll_ctl(w->epoll, op, end->fd, &event))
+		return false;
+	end->watched = events;
+	return true;
 }
 
 static struct connection *connection_of(struct end *end)
@@ -404,9 +408,15 @@ static void see_end(const struct epoll_event *event)
 
 	if (c->state == CONNECTION_DEAD)
 		return;
+	if (c->state == CONNECTION_HANDSHAKE && end->side != SIDE_TLS) {
+		/* What it says is for later. */
+		worker_watch(c->worker, end, 0);
+		return;
+	}
+	/* Errors are told by the call that comes next. */
 	if (event->events & ~EPOLLOUT)
 		end->readable = true;
-	if (event->events & ~(EPOLLIN | EPOLLRDHUP))
+	if (event->events & ~EPOLLIN)
 		end->writable = true;
 	connection_run(c);
 }
