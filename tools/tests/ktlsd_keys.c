@@ -1190,6 +1190,8 @@ static void test_renewal(struct end *e)
 {
 	X509 *first, *second;
 	EVP_PKEY *key;
+	uint8_t c[256];
+	size_t len;
 
 	first = X509_dup(e->certificates[ID_P256]);
 	renew(ID_P256);
@@ -1202,10 +1204,14 @@ static void test_renewal(struct end *e)
 	   simple_handshake(first, ID_P256, 1),
 	   "its key signs, and the former one still does");
 	renew(ID_P256);
+	len = put_verify(c, "server", 32);
 	ok(wait_for(e, ID_P256, 3) && wait_state(ID_P256, 3, "") &&
 	   simple_handshake(e->certificates[ID_P256], ID_P256, 3) &&
 	   simple_handshake(second, ID_P256, 2) &&
-	   !simple_handshake(first, ID_P256, 1),
+	   !simple_handshake(first, ID_P256, 1) &&
+	   ask(e, ID_P256, 2, 0x0403, c, len) > 0 &&
+	   ask(e, ID_P256, 1, 0x0403, c, len) == -ENOENT &&
+	   ask(e, ID_P256, 4, 0x0403, c, len) == -ENOENT,
 	   "the one before the former is gone");
 
 	copy_cut(at("keep"), at("P-256.pem"), -1);
