@@ -659,8 +659,8 @@ static void make_secure_heap(const struct conf *conf)
 	const size_t files = 2 << 20;
 	size_t size = files;
 
-	/* Files while they are read, and up to three keys of each identity. */
-	while (size < files + conf->identities_count * 3 * (32 << 10))
+	/* Files while they are read, and two keys of each identity. */
+	while (size < files + conf->identities_count * (16 << 10))
 		size *= 2;
 	CRYPTO_secure_malloc_init(size, 64);
 }
