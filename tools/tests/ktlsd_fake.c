@@ -190,10 +190,9 @@ static void tell_connections(const struct fake *f)
 }
 
 /* False if it is gone. */
-static bool hear_supervisor(struct fake *f, const int *listeners)
+static bool hear_supervisor(struct fake *f)
 {
 	struct message m;
-	size_t i;
 
 	if (message_receive(f->fd, &m) <= 0)
 		return false;
@@ -215,9 +214,8 @@ static bool hear_supervisor(struct fake *f, const int *listeners)
 		tell_connections(f);
 		break;
 	case MESSAGE_DRAIN:
+		/* Sockets stay open here: that nobody listens is the supervisor's doing. */
 		f->draining = true;
-		for (i = 0; i < f->conf->listeners_count; i++)
-			close(listeners[i]);
 		break;
 	}
 	message_close_fds(&m);
@@ -253,7 +251,7 @@ int worker_run(const struct conf *conf, unsigned int index, const int *listeners
 		for (i = 0; i < sockets; i++)
 			if (fds[1 + i].revents)
 				accept_client(&f, i, listeners[i]);
-		if (fds[0].revents && !hear_supervisor(&f, listeners))
+		if (fds[0].revents && !hear_supervisor(&f))
 			return 0;
 	}
 	free(fds);

@@ -682,6 +682,35 @@ def test_systemd():
             os.close(3)
 
 
+def connector(path):
+    return listener([f'address = "unix:{path}"', B], "up", "connector")
+
+
+def test_files():
+    """Unix sockets have files, which are there while somebody listens."""
+    with daemon() as d:
+        one, two = (os.path.join(d.dir, name) for name in ("one", "two"))
+        stale = socket.socket(socket.AF_UNIX)
+        stale.bind(one)
+        stale.close()
+        d.write(GOOD + connector(one))
+        j = d.command(b"reload")
+        inode = os.stat(one).st_ino
+        ok("error" not in j and stat.S_IMODE(os.stat(one).st_mode) == 0o666,
+           "a file that nobody listens on is in nobody's way", j)
+        d.command(b"reload")
+        with socket.socket(socket.AF_UNIX) as s:
+            s.connect(one)
+            ok(ask(s, "who") and os.stat(one).st_ino == inode,
+               "it stays over a reload")
+        d.write(GOOD + connector(two))
+        d.command(b"reload")
+        ok(os.path.exists(two) and not os.path.exists(one),
+           "and goes with its listener")
+        d.command(b"drain")
+        ok(d.wait() == 0 and not os.path.exists(two), "or with ktlsd")
+
+
 def test_control():
     with daemon() as d:
         for command, says in [
@@ -767,6 +796,7 @@ def main():
         test_drain()
         test_failed_start()
         test_systemd()
+        test_files()
         test_control()
         test_names()
         test_hang(hung)
