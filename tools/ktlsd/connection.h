@@ -127,6 +127,8 @@ void relay_run(struct connection *c);
 /* serve.c: files instead of a backend. */
 void serve_begin(struct connection *c);
 void serve_run(struct connection *c);
+/* No request after the one that is under way. */
+void serve_drain(struct connection *c);
 /* The broker's answer: a descriptor, or a negative errno. */
 void serve_granted(struct connection *c, int fd_or_error);
 

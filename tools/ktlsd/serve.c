@@ -64,6 +64,11 @@ static void go_on(struct connection *c, struct files_next next)
 	c->deadline = next.deadline;
 	switch (next.what) {
 	case FILES_READABLE:
+		/* Of what OpenSSL holds epoll knows nothing. */
+		if (!c->kernel_rx && SSL_has_pending(c->handshake.ssl)) {
+			e->readable = true;
+			worker_take_turn(c);
+		}
 		worker_watch(c->worker, e, EPOLLIN);
 		break;
 	case FILES_WRITABLE:
@@ -114,6 +119,11 @@ void serve_run(struct connection *c)
 	else if (err)
 		return;
 	go_on(c, files_event(c->files, e->readable, e->writable));
+}
+
+void serve_drain(struct connection *c)
+{
+	go_on(c, files_drain(c->files));
 }
 
 void serve_granted(struct connection *c, int fd)

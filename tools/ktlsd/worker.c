@@ -308,8 +308,15 @@ static int take_fd(struct message *m, size_t i)
 
 static void drain(struct worker *w)
 {
+	struct connection *c, *next;
+
 	w->draining = true;
 	set_doorways(w);
+	for (c = w->connections; c; c = next) {
+		next = c->next;
+		if (c->state == CONNECTION_FILES)
+			serve_drain(c);
+	}
 }
 
 /* As many as fit into a message, and so on. */
