@@ -286,6 +286,9 @@ static void begin_relay(struct connection *c)
 		connection_end(c, END_BACKEND);
 		return;
 	}
+	/* Of what OpenSSL holds epoll knows nothing. */
+	if (!c->kernel_rx)
+		c->ends[SIDE_TLS].readable = true;
 	relay_run(c);
 }
 

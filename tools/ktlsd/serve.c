@@ -104,6 +104,7 @@ void serve_begin(struct connection *c)
 		connection_end(c, END_FAILED);
 		return;
 	}
+	c->ends[SIDE_TLS].readable = true;
 	serve_run(c);
 }
 
