@@ -10,6 +10,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <libktls.h>
+
 #include "files.h"
 #include "kernel_ciphers.h"
 #include "ktlsd.h"
@@ -471,6 +473,20 @@ static int loop(struct worker *w)
 	return 0;
 }
 
+/* Some kernels lose what they splice from kTLS to a pipe that is full. */
+static bool is_sound(void)
+{
+	struct ktls_kernel k;
+
+	ktls_get_kernel(&k);
+	if (!k.is_debian || !k.fixed || k.version[2] >= k.fixed)
+		return true;
+	log_line(LOG_WARNING, "Debian's Linux %u.%u.%u has faults in kernel TLS that %u.%u.%u has not: what is received is copied, which costs more; update the kernel",
+		 k.version[0], k.version[1], k.version[2], k.version[0],
+		 k.version[1], k.fixed);
+	return false;
+}
+
 static bool set_up(struct worker *w, const int *listeners)
 {
 	int supervisor;
@@ -483,7 +499,7 @@ static bool set_up(struct worker *w, const int *listeners)
 	w->last_turn = &w->turns;
 	w->identities = -1;
 	w->broker = -1;
-	w->splices_records = true;
+	w->splices_records = is_sound();
 	w->epoll = epoll_create1(EPOLL_CLOEXEC);
 	w->doorways = calloc(w->conf->listeners_count, sizeof(*w->doorways));
 	if (w->epoll < 0 || !w->doorways || !remote_key_init() ||
