@@ -11,18 +11,20 @@ the right alert, and is counted; and other connections live on.
 
 import contextlib
 import itertools
+import json
 import os
 import socket
 import struct
 import sys
+import threading
 
 import raw
 from bench import (PATIENCE, PORTS, Authority, Daemon, Failure, has_kernel_tls,
-                   in_namespace, new_directory, perform, same, wait_for)
+                   in_namespace, new_directory, perform, same)
 from raw import (ALERT, BAD_RECORD_MAC, CLIENT_HELLO, CLOSE_NOTIFY, DATA,
-                 DECODE_ERROR, FATAL, HANDSHAKE, HELLO_REQUEST,
-                 NO_RENEGOTIATION, RECORD_MAX, UNEXPECTED_MESSAGE, USER_CANCELED,
-                 Raw, key_update, message, ticket)
+                 DECODE_ERROR, FATAL, HANDSHAKE, HANDSHAKE_FAILURE,
+                 HELLO_REQUEST, NO_RENEGOTIATION, RECORD_MAX,
+                 UNEXPECTED_MESSAGE, USER_CANCELED, WARNING, Raw, key_update, message, ticket)
 
 LISTENER, CONNECTOR = "listener", "connector"
 ROLES = LISTENER, CONNECTOR
@@ -37,10 +39,8 @@ def release():
 
 def pattern(size, seed=1):
     """Bytes that tell where they are."""
-    return bytes(b"%08x" % (n * 2654435761 * seed & 0xffffffff)
-                 for n in ()) or b"".join(
-        b"%08x" % (n * 2654435761 * seed & 0xffffffff)
-        for n in range(size // 8 + 1))[:size]
+    return b"".join(b"%08x" % (n * 2654435761 * seed & 0xffffffff)
+                    for n in range(size // 8 + 1))[:size]
 
 
 def receive_exactly(sock, size):
@@ -67,6 +67,18 @@ def end_of(sock):
         data += some
 
 
+class Direct(Daemon):
+    """One that is asked without another process, as it is asked often."""
+
+    def ask(self, verb):
+        with socket.socket(socket.AF_UNIX) as sock:
+            sock.settimeout(PATIENCE)
+            sock.connect(self.control)
+            sock.sendall(verb.encode() + b"\n")
+            with sock.makefile() as answer:
+                return json.loads(answer.readline())
+
+
 class Bench:
     """A ktlsd with both roles, and what is around it."""
 
@@ -81,7 +93,7 @@ class Bench:
         self.remote = socket.create_server(("127.0.0.1", next(PORTS)))
         for listener in self.backend, self.remote:
             listener.settimeout(PATIENCE)
-        self.daemon = Daemon(directory, f"""
+        self.daemon = Direct(directory, f"""
 workers = 2
 listener www {{
 	address = "127.0.0.1:{self.port}"
@@ -168,11 +180,8 @@ def part(end, plain):
     end.alert(CLOSE_NOTIFY)
     same("end of the plain stream", end_of(plain), (ENDED, b""))
     plain.close()
-    same("last record", end.receive(), (ALERT, bytes([WARNING_LEVEL, 0])))
+    same("last record", end.receive(), (ALERT, bytes([WARNING, 0])))
     expect_eof(end)
-
-
-WARNING_LEVEL = raw.WARNING
 
 
 def expect_eof(end):
@@ -211,7 +220,7 @@ def test_update(bench, role, requested):
             how, got = end_of(plain)
             same("end of the plain stream", how, RESET)
             same("what came is right", data.startswith(got), True)
-            expect_alert(end, CLOSE_NOTIFY, WARNING_LEVEL)
+            expect_alert(end, CLOSE_NOTIFY, WARNING)
             return
         for size in (100000, 1, 70000):
             end.send_data(pattern(size))
@@ -220,7 +229,8 @@ def test_update(bench, role, requested):
             got = receive_exactly(plain, 2 * size)
             same("data around a new key", got == pattern(size) + pattern(size, 7),
                  True)
-            if requested:
+            # libssl answers with the data that it sends next.
+            if requested and bench.kernel:
                 same("answer", end.receive(), (HANDSHAKE, key_update(False)))
                 end.rx.renew()
             exchange(end, plain, size)
@@ -260,7 +270,6 @@ class Sender:
     """Sends while others receive."""
 
     def __init__(self, sock, data):
-        import threading
         self.thread = threading.Thread(target=sock.sendall, args=(data,),
                                        daemon=True)
         self.thread.start()
@@ -325,14 +334,15 @@ def test_ticket_and_update(bench):
             exchange(end, plain)
             end.send(HANDSHAKE, ticket() + ticket() + key_update(requested))
             end.tx.renew()
-            end.send_data(pattern(100000))
+            with contextlib.suppress(ConnectionError):
+                end.send_data(pattern(100000))
             if not bench.rekeys:
                 same("end of the plain stream", end_of(plain), (RESET, b""))
-                expect_alert(end, CLOSE_NOTIFY, WARNING_LEVEL)
+                expect_alert(end, CLOSE_NOTIFY, WARNING)
                 continue
             got = receive_exactly(plain, 100000)
             same("data behind it", got == pattern(100000), True)
-            if requested:
+            if requested and bench.kernel:
                 same("answer", end.receive(), (HANDSHAKE, key_update(False)))
                 end.rx.renew()
             exchange(end, plain)
@@ -344,11 +354,7 @@ def refused(bench, role, records, alert=UNEXPECTED_MESSAGE, version="1.3",
     """The connection ends with an alert, and the plain end by a reset."""
     with bench.counted(**{counter: 1}), bench.both(role, version) as (end, plain):
         exchange(end, plain)
-        for record in records:
-            if isinstance(record, bytes):
-                end.sock.sendall(record)
-            else:
-                end.send(*record)
+        end.sock.sendall(b"".join(end.tx.seal(*r) for r in records))
         same("end of the plain stream", end_of(plain), (RESET, b""))
         if alert is None:
             with contextlib.suppress(ConnectionResetError):
@@ -375,18 +381,9 @@ def test_bad_messages(bench, role):
             [(HANDSHAKE, message(13, bytes(20)))],
             [(HANDSHAKE, message(HELLO_REQUEST, b""))],
             [(HANDSHAKE, b"\xff\xff\xff\xff")]):
-        refused_rekey(bench, role, records)
+        refused(bench, role, records)
     if role == LISTENER:
         refused(bench, role, [(HANDSHAKE, ticket())])
-    # Between the pieces of a message there may be nothing else.
-    else:
-        refused(bench, role, [(HANDSHAKE, ticket()[:10]), (DATA, b"data")])
-        refused(bench, role, [(HANDSHAKE, ticket()[:3]), (DATA, b"data")])
-
-
-def refused_rekey(bench, role, records):
-    """As refused()."""
-    refused(bench, role, records)
 
 
 def test_renegotiation(bench, role):
@@ -399,7 +396,7 @@ def test_renegotiation(bench, role):
         for _ in range(3):
             end.send(HANDSHAKE, hello)
             same("answer", end.receive(),
-                 (ALERT, bytes([WARNING_LEVEL, NO_RENEGOTIATION])))
+                 (ALERT, bytes([WARNING, NO_RENEGOTIATION])))
             exchange(end, plain)
         part(end, plain)
     other = message(HELLO_REQUEST, b"") if role == LISTENER else \
@@ -452,14 +449,14 @@ def test_first_data(bench, role, version):
 
 def test_first_and_last(bench, role, version):
     """All that there is in that segment: data, and the end."""
-    first = [(DATA, b"hello"), (ALERT, bytes([WARNING_LEVEL, CLOSE_NOTIFY]))]
+    first = [(DATA, b"hello"), (ALERT, bytes([WARNING, CLOSE_NOTIFY]))]
     with bench.counted(closed_done=1), \
             bench.both(role, version, first=first) as (end, plain):
         same("the plain stream", end_of(plain), (ENDED, b"hello"))
         plain.sendall(b"answer")
         same("answer", end.receive(), (DATA, b"answer"))
         plain.close()
-        same("last record", end.receive(), (ALERT, bytes([WARNING_LEVEL, 0])))
+        same("last record", end.receive(), (ALERT, bytes([WARNING, 0])))
         expect_eof(end)
 
 
@@ -476,16 +473,13 @@ def test_alerts(bench, role, version):
         plain.sendall(pattern(100000))
         same("data", end.receive_data(100000) == pattern(100000), True)
         plain.close()
-        same("last record", end.receive(), (ALERT, bytes([WARNING_LEVEL, 0])))
+        same("last record", end.receive(), (ALERT, bytes([WARNING, 0])))
         expect_eof(end)
     for number in (HANDSHAKE_FAILURE, 10, 20, 80, 255):
         refused(bench, role, [(ALERT, bytes([FATAL, number]))], None, version,
                 "closed_alert")
     for content in (b"\x02", b"\x01\x00\x00", bytes(100)):
         refused(bench, role, [(ALERT, content)], DECODE_ERROR, version)
-
-
-HANDSHAKE_FAILURE = raw.HANDSHAKE_FAILURE
 
 
 def test_truncation(bench, role, version):
@@ -521,8 +515,7 @@ def test_forged(bench, role, version):
             end.send(DATA, b"good")
             record = bytearray(end.tx.seal(DATA, pattern(1000)))
             record[where] ^= 1
-            end.sock.sendall(record)
-            end.send(DATA, b"behind it")
+            end.sock.sendall(record + end.tx.seal(DATA, b"behind it"))
             how, got = end_of(plain)
             same("end of the plain stream", how, RESET)
             same("only what is right came", b"good".startswith(got), True)
@@ -564,7 +557,7 @@ def test_half_at_once(bench, role, version):
             end.alert(CLOSE_NOTIFY)
             same("end of the plain stream", end_of(plain), (ENDED, b""))
             same("last record", end.receive(),
-                 (ALERT, bytes([WARNING_LEVEL, 0])))
+                 (ALERT, bytes([WARNING, 0])))
 
 
 def main():

@@ -18,8 +18,12 @@
 
 /* As much as a record holds (RFC 8446, 5.1). */
 #define BUFFER_BYTES 16384
-/* In one turn, so that others get theirs. */
+/*
+ * In one turn, so that others get theirs: a step costs, even if what it moves is a
+ * byte, or nothing at all.
+ */
 #define TURN_BYTES (1024 * 1024)
+#define TURN_STEPS 256
 /* How long the other half of a connection may be silent. */
 #define HALF_CLOSED_NS 60000000000ull
 
@@ -49,8 +53,12 @@ static void end_by_errno(struct connection *c, enum side side, int err)
 
 /* Reading */
 
-/* A record that is no data stands in front. */
-static int take_control_record(struct connection *c, struct flow *f)
+/*
+ * A record that is no data stands in front, or @splice_err says what else there
+ * is.
+ */
+static int take_control_record(struct connection *c, struct flow *f,
+			       int splice_err)
 {
 	uint8_t content[BUFFER_BYTES], type;
 	struct end *e = &c->ends[SIDE_TLS];
@@ -58,6 +66,9 @@ static int take_control_record(struct connection *c, struct flow *f)
 	int ret;
 
 	n = ktls_receive(e->fd, content, sizeof(content), &type, MSG_DONTWAIT);
+	/* The kernel found no record, and says so but once. */
+	if (n == -EAGAIN && splice_err)
+		n = -splice_err;
 	if (n == -EAGAIN) {
 		e->readable = false;
 		return STEP_NOTHING;
@@ -116,7 +127,7 @@ static int pull_spliced(struct connection *c, struct flow *f, struct end *from)
 		return STEP_NOTHING;
 	}
 	if (from->side == SIDE_TLS && (!n || errno == EINVAL || errno == EIO))
-		return f->held ? STEP_NOTHING : take_control_record(c, f);
+		return take_control_record(c, f, n ? errno : 0);
 	if (n < 0) {
 		end_by_errno(c, from->side, -errno);
 		return STEP_OVER;
@@ -256,6 +267,7 @@ void relay_run(struct connection *c)
 {
 	struct flow *in = &c->flows[SIDE_TLS], *out = &c->flows[SIDE_PLAIN];
 	struct end *tls = &c->ends[SIDE_TLS], *plain = &c->ends[SIDE_PLAIN];
+	unsigned int steps = 0;
 	size_t moved = 0;
 	int n, m, err;
 
@@ -274,7 +286,7 @@ void relay_run(struct connection *c)
 		if (m == STEP_OVER)
 			return;
 		moved += n + m;
-	} while ((n || m) && moved < TURN_BYTES);
+	} while ((n || m) && moved < TURN_BYTES && ++steps < TURN_STEPS);
 
 	if (in->done && out->done) {
 		connection_end(c, END_CLOSED);
