@@ -25,7 +25,7 @@ WARNING, FATAL = 1, 2
 HELLO_REQUEST, CLIENT_HELLO, NEW_SESSION_TICKET, KEY_UPDATE = 0, 1, 4, 24
 
 
-class Closed(Exception):
+class Closed(ConnectionError):
     """There is no more record; with what is behind the last one."""
 
 
