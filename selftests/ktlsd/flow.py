@@ -16,8 +16,7 @@ import sys
 import threading
 import time
 
-from bench import (PATIENCE, PORTS, Failure, in_namespace, new_directory, perform,
-                   same, wait_for)
+from bench import (PATIENCE, PORTS, Failure, in_namespace, new_directory, same, wait_for)
 from pairs import (CONNECTOR, ENDED, LISTENER, RESET, ROLES, Bench, end_of,
                    exchange, expect_eof, memory_of, part, pattern)
 from raw import ALERT, CLOSE_NOTIFY, DATA, WARNING, Raw
@@ -375,9 +374,7 @@ listener full {{
             add(test_pressure, role, version, to_tls)
         add(test_both_stuck, role, version)
     tests.append(("nothing.is.left", lambda: bench.check_idle(before)))
-    if len(sys.argv) > 1:
-        tests = [t for t in tests if any(w in t[0] for w in sys.argv[1:])]
-    return perform(tests)
+    return bench.perform(tests)
 
 
 if __name__ == "__main__":

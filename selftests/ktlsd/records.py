@@ -13,7 +13,7 @@ import struct
 import sys
 import threading
 
-from bench import PATIENCE, in_namespace, new_directory, perform, same
+from bench import PATIENCE, in_namespace, new_directory, same
 from pairs import (CONNECTOR, ENDED, LISTENER, RESET, ROLES, Bench, end_of,
                    exchange, expect_alert, expect_eof, part, pattern,
                    receive_exactly)
@@ -413,9 +413,7 @@ def main():
                          test_no_records, test_half_at_once):
             add(function, role, version)
     tests.append(("others.again", bench.check_others))
-    if len(sys.argv) > 1:
-        tests = [t for t in tests if any(w in t[0] for w in sys.argv[1:])]
-    return perform(tests)
+    return bench.perform(tests)
 
 
 if __name__ == "__main__":

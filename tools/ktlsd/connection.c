@@ -343,6 +343,7 @@ void connection_run(struct connection *c)
 	case CONNECTION_FILES:
 		serve_run(c);
 		break;
+	case CONNECTION_ACCEPTED:
 	case CONNECTION_BACKEND:
 	case CONNECTION_DEAD:
 		break;

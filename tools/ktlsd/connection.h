@@ -47,6 +47,7 @@ struct connection {
 	struct connection *next_turn;		/* has more to do */
 	bool has_turn;
 	enum connection_state {
+		CONNECTION_ACCEPTED,	/* nothing is under way yet */
 		CONNECTION_HANDSHAKE,
 		CONNECTION_BACKEND,	/* waits for the broker */
 		CONNECTION_RELAY,
