@@ -16,14 +16,17 @@ import sys
 import threading
 import time
 
-from bench import (PATIENCE, PORTS, Failure, in_namespace, new_directory, same, wait_for)
+from bench import (PATIENCE, PORTS, Failure, in_namespace, new_directory, same,
+                   write)
 from pairs import (CONNECTOR, ENDED, LISTENER, RESET, ROLES, Bench, end_of,
                    exchange, expect_eof, memory_of, part, pattern)
 from raw import ALERT, CLOSE_NOTIFY, DATA, WARNING, Raw
 
-LARGE = 12 << 20
-# What may lie about in the sockets of the way and in a pipe.
-ON_THE_WAY = 11 << 20
+LARGE = 6 << 20
+# What may lie about in the sockets of the way and in a pipe, of SOCKET bytes each
+# and twice that at most.
+SOCKET = 256 << 10
+ON_THE_WAY = 5 << 20
 
 
 def reset(sock):
@@ -325,6 +328,8 @@ def test_no_backend(bench, version):
 def main():
     """As TAP."""
     in_namespace()
+    for name in "tcp_rmem", "tcp_wmem":
+        write(f"/proc/sys/net/ipv4/{name}", f"4096 65536 {SOCKET}\n")
     full, full_port = next(PORTS), next(PORTS)
     directory = new_directory()
     bench = Bench(directory, f"""
