@@ -26,6 +26,7 @@ struct worker {
 	bool draining;
 	bool splices_records;		/* this kernel's splice() from kTLS is sound */
 
+	struct sources *sources;	/* %NULL: no listener asks for a rate */
 	struct connection *connections;
 	struct connection *turns, **last_turn;
 	struct connection *dead;
