@@ -9,6 +9,7 @@ import os
 import shutil
 import signal
 import socket
+import ssl
 import subprocess
 import sys
 import tempfile
@@ -273,6 +274,38 @@ def echo(end):
         if not data:
             return
         end.sendall(data)
+
+
+def client(ca, **settings):
+    """A context of the ssl module that trusts this file."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.load_verify_locations(ca)
+    for name, value in settings.items():
+        setattr(context, name, value)
+    return context
+
+
+def connect(port, context, name="localhost", **kwargs):
+    """A TLS connection, to be closed."""
+    sock = socket.create_connection(("127.0.0.1", port), timeout=PATIENCE)
+    try:
+        return context.wrap_socket(sock, server_hostname=name, **kwargs)
+    except (OSError, ValueError):
+        sock.close()
+        raise
+
+
+def talk(end, data=b"here and back"):
+    """With an echo behind ktlsd."""
+    end.sendall(data)
+    got = b""
+    while len(got) < len(data):
+        part = end.recv(65536)
+        if not part:
+            raise Failure(f"the stream ends after {len(got)} bytes")
+        got += part
+    if got != data:
+        raise Failure("what comes back is not what was sent")
 
 
 def perform(tests):

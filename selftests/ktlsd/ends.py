@@ -11,6 +11,7 @@ None of them waits. They have the same methods:
 and raise WouldBlock; Truncated, if the stream is cut off; or ConnectionError.
 """
 
+import contextlib
 import ctypes
 import hashlib
 import os
@@ -446,6 +447,12 @@ class Exchange:
             self.how = ENDED
         return True
 
+    def drain(self):
+        """What has come before a reset, which it was told when it sent."""
+        with contextlib.suppress(WouldBlock, OSError):
+            while not self.how:
+                self.receive()
+
     def run(self, until=None):
         """What came of it, as the programs in other languages say it."""
         deadline = time.monotonic() + PATIENCE
@@ -469,6 +476,7 @@ class Exchange:
                               [self.end.sock] if sending and self.shaken
                               else [], [], 0.2)
         except (ConnectionResetError, BrokenPipeError) as e:
+            self.drain()
             self.how = RESET
             result["why"] = str(e)
         except (OSError, Truncated) as e:
