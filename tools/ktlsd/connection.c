@@ -15,6 +15,7 @@
 
 #include "connection.h"
 #include "ktlsd.h"
+#include "proxy.h"
 #include "worker.h"
 
 static const struct conf_listener *conf_of(const struct connection *c)
@@ -195,6 +196,7 @@ static void keep_description(struct connection *c)
 	handshake_describe(&c->handshake, c->worker->shop, c->listener, &m);
 	getsockopt(c->ends[SIDE_TLS].fd, SOL_SOCKET, SO_COOKIE, &t->cookie, &len);
 	t->identity = m.identity;
+	t->certificate = m.verified;
 	memcpy(t->cipher, m.cipher, sizeof(t->cipher));
 	t->server_name = *m.server_name ? strdup(m.server_name) : NULL;
 	t->alpn = *m.alpn ? strdup(m.alpn) : NULL;
@@ -237,10 +239,51 @@ static void end_of_handshake(struct connection *c)
 	count(&c->worker->counters->handshakes, -1);
 }
 
+/*
+ * What a backend is told of the client, before all else.  There is room for it in a
+ * socket that is new.
+ */
+static bool send_proxy_header(struct connection *c)
+{
+	struct sockaddr_storage source, destination;
+	socklen_t len = sizeof(source);
+	const struct description *t = &c->told;
+	struct proxy_client client = {
+		.source = (struct sockaddr *)&source,
+		.destination = (struct sockaddr *)&destination,
+		.alpn = (const unsigned char *)t->alpn,
+		.alpn_len = t->alpn ? strlen(t->alpn) : 0,
+		.server_name = t->server_name,
+		.version = c->handshake.secrets.version == TLS1_3_VERSION ?
+			   "TLSv1.3" : "TLSv1.2",
+		.cipher = t->cipher,
+		.common_name = t->peer_name,
+		.certificate = t->certificate,
+		.session_certificate = t->certificate,
+		.verified = t->certificate,
+	};
+	unsigned char header[PROXY_MAX];
+	size_t n;
+
+	if (getpeername(c->ends[SIDE_TLS].fd, (struct sockaddr *)&source, &len))
+		return false;
+	len = sizeof(destination);
+	if (getsockname(c->ends[SIDE_TLS].fd, (struct sockaddr *)&destination,
+			&len))
+		return false;
+	n = proxy_header(&client, header, sizeof(header));
+	return n && send(c->ends[SIDE_PLAIN].fd, header, n, MSG_DONTWAIT |
+			 MSG_NOSIGNAL) == (ssize_t)n;
+}
+
 static void begin_relay(struct connection *c)
 {
 	c->state = CONNECTION_RELAY;
 	c->deadline = 0;
+	if (conf_of(c)->proxy_protocol && !send_proxy_header(c)) {
+		connection_end(c, END_BACKEND);
+		return;
+	}
 	relay_run(c);
 }
 

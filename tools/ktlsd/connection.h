@@ -78,6 +78,7 @@ struct connection {
 		uint64_t cookie;
 		int32_t identity;
 		char cipher[40];
+		bool certificate;	/* of the other end, that was verified */
 		char *server_name;	/* or %NULL, as those that follow */
 		char *alpn;
 		char *peer_name;

@@ -560,7 +560,8 @@ void handshake_describe(const struct handshake *h, const struct shop *shop,
 	SSL_get0_alpn_selected(h->ssl, &alpn, &alpn_len);
 	if (alpn_len)
 		copy_text(m->alpn, sizeof(m->alpn), alpn, alpn_len);
-	if (peer && SSL_get_verify_result(h->ssl) == X509_V_OK)
+	m->verified = peer && SSL_get_verify_result(h->ssl) == X509_V_OK;
+	if (m->verified)
 		X509_NAME_get_text_by_NID(X509_get_subject_name(peer),
 					  NID_commonName, m->peer_name,
 					  sizeof(m->peer_name));

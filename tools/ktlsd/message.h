@@ -121,6 +121,7 @@ struct message_connection {
 	uint16_t remote_port;
 	uint8_t kernel_tx;
 	uint8_t kernel_rx;
+	uint8_t verified;	/* it has a certificate, which was */
 	char cipher[40];	/* as OpenSSL names the suite */
 	char server_name[256];	/* that the client asked for, or "" */
 	char alpn[64];
