@@ -56,7 +56,7 @@ def run(*args, **kwargs):
                          stderr=subprocess.PIPE, timeout=PATIENCE, **kwargs)
     if got.returncode:
         raise Failure(f"{' '.join(args)}: exit {got.returncode}: "
-                      f"{got.stderr.decode()}")
+                      f"{got.stderr.decode()}{got.stdout.decode()}")
     return got.stdout.decode()
 
 
@@ -186,8 +186,10 @@ class Daemon:
         """It is, and ready."""
         if self.process.poll() is not None:
             raise Failure(f"ktlsd has ended: {self.log()}")
-        return os.path.exists(self.control) and \
-            self.status()["state"] == "running"
+        try:
+            return self.status()["state"] == "running"
+        except Failure:
+            return False
 
     def ask(self, verb):
         """Its answer."""
