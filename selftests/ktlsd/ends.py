@@ -20,7 +20,8 @@ import socket
 import ssl
 import time
 
-PATIENCE = 60
+from bench import PATIENCE
+
 CHUNK = 65536
 CUT_OFF = "cut off"
 ENDED = "ended"

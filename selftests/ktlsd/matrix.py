@@ -12,6 +12,7 @@ ktlsd's socket was on kernel TLS in both directions. With KTLSD_FULL=1 all cells
 and each with more bytes; else each cipher and each kind of end once.
 """
 
+import contextlib
 import json
 import os
 import select
@@ -146,7 +147,7 @@ MaxProtocol = TLSv{version}
         self.plain.settimeout(PATIENCE)
         self.connectors = {kind: (next(PORTS), next(PORTS)) for kind in KINDS}
         self.daemon = Daemon(directory, f"""
-workers = 2
+workers = 1
 listener www {{
     address = "127.0.0.1:{self.port}"
     certificate = "{self.pem}"
@@ -368,6 +369,10 @@ class Matrix:
 def main():
     """Of all cells."""
     in_namespace()
+    # They take their time to start.
+    for kind in Program.ARGV:
+        with contextlib.suppress(Skip):
+            Program.get(kind)
     matrix = Matrix(new_directory())
     status = perform(matrix.tests())
     Program.end_all()

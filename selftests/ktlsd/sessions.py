@@ -205,6 +205,8 @@ class Setting:
         wait(end.handshake)
         come_back(end, b"first")
         session = lib.SSL_get1_session(end.ssl)
+        # Without, it would not be good for another connection.
+        end.say_end()
         end.close()
         # The ticket does not say so.
         lib.SSL_SESSION_set_max_early_data(session, 10000)
