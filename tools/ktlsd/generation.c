@@ -22,6 +22,8 @@
 #define BACKOFF_MOST 30000
 /* Who has lived so long (ns) did not die of its start. */
 #define LIVED (60 * 1000 * MS)
+/* For workers to cut off the last connections, when their time is over. */
+#define DRAIN_GRACE (5 * 1000 * MS)
 
 struct process *generation_process(struct generation *g, size_t n)
 {
@@ -222,7 +224,8 @@ void generation_drain(struct generation *g)
 	if (g->draining)
 		return;
 	g->draining = true;
-	g->drain_until = monotonic_ns() + g->conf->drain_timeout * 1000ULL * MS;
+	g->drain_until = monotonic_ns() + g->conf->drain_timeout * 1000ULL * MS +
+			 DRAIN_GRACE;
 	for (i = 0; i < g->conf->listeners_count; i++) {
 		close(g->listeners[i]);
 		g->listeners[i] = -1;
