@@ -304,10 +304,18 @@ static int take_fd(struct message *m, size_t i)
 
 static void drain(struct worker *w)
 {
+	size_t n;
+
 	w->draining = true;
 	w->drain_until = monotonic_ns() +
 			 w->conf->drain_timeout * 1000000000ull;
 	set_doorways(w);
+	/* Or clients would wait at a door that nobody opens. */
+	for (n = 0; n < w->conf->listeners_count; n++) {
+		if (w->doorways[n].fd >= 0)
+			close(w->doorways[n].fd);
+		w->doorways[n].fd = -1;
+	}
 }
 
 /* As many as fit into a message, and so on. */
