@@ -22,6 +22,8 @@ KTLSD = os.path.join(TOP, "tools/ktlsd/obj/ktlsd")
 KTLSCTL = os.path.join(TOP, "tools/ktlsctl/obj/ktlsctl")
 # A kernel that checks itself takes several times longer.
 PATIENCE = 300 if os.path.exists("/sys/kernel/debug/kmemleak") else 120
+# For listeners, as a guest without KVM has little time for each of its processes.
+PATIENT = f"handshake-timeout = {PATIENCE}"
 PORTS = itertools.count(20001)
 
 
@@ -291,6 +293,8 @@ def client(ca, **settings):
     """A context of the ssl module that trusts this file."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.load_verify_locations(ca)
+    # Python takes a stream that is cut off for one that has ended.
+    context.options &= ~ssl.OP_IGNORE_UNEXPECTED_EOF
     for name, value in settings.items():
         setattr(context, name, value)
     return context
@@ -300,7 +304,8 @@ def connect(port, context, name="localhost", **kwargs):
     """A TLS connection, to be closed."""
     sock = socket.create_connection(("127.0.0.1", port), timeout=PATIENCE)
     try:
-        return context.wrap_socket(sock, server_hostname=name, **kwargs)
+        return context.wrap_socket(sock, server_hostname=name,
+                                   suppress_ragged_eofs=False, **kwargs)
     except (OSError, ValueError):
         sock.close()
         raise

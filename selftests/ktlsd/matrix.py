@@ -22,7 +22,7 @@ import sys
 import threading
 
 import ends
-from bench import (HERE, PATIENCE, PORTS, Authority, Daemon, Failure, Skip,
+from bench import (HERE, PATIENCE, PATIENT, PORTS, Authority, Daemon, Failure, Skip,
                    in_namespace, new_directory, perform, same, sockets,
                    wait_for, write)
 
@@ -151,6 +151,7 @@ workers = 1
 listener www {{
     address = "127.0.0.1:{self.port}"
     certificate = "{self.pem}"
+    {PATIENT}
     backend = "127.0.0.1:{self.plain.getsockname()[1]}"
 }}
 """ + "".join(f"""
@@ -159,6 +160,7 @@ connector {kind} {{
     backend = "127.0.0.1:{there}"
     server-name = "localhost"
     ca = "{self.ca}"
+    {PATIENT}
 }}
 """ for kind, (here, there) in self.connectors.items()),
                              {"OPENSSL_CONF": conf})

@@ -15,7 +15,7 @@ import sys
 import threading
 import time
 
-from bench import (KTLSCTL, PATIENCE, PORTS, Authority, Daemon, Failure, Server,
+from bench import (KTLSCTL, PATIENCE, PATIENT, PORTS, Authority, Daemon, Failure, Server,
                    client, connect, echo, in_namespace, new_directory, perform,
                    run, same, talk, wait_for, write)
 
@@ -211,6 +211,7 @@ class Renewal:
 listener {kind.__name__} {{
     address = "127.0.0.1:{place.port}"
     certificate = "{place.configured()}"
+    {PATIENT}
     backend = "127.0.0.1:{backend.port}"
 }}
 """ for kind, place in self.places.items()))

@@ -23,7 +23,7 @@ import threading
 import time
 
 import ends
-from bench import (HERE, KTLSCTL, PATIENCE, PORTS, TOP, Authority, Daemon,
+from bench import (HERE, KTLSCTL, PATIENCE, PATIENT, PORTS, TOP, Authority, Daemon,
                    Failure, Server, Skip, client, connect, echo, has_kernel_tls,
                    in_namespace, new_directory, perform, run, same, sockets,
                    talk, wait_for, write)
@@ -83,7 +83,7 @@ class Setting:
             f"listener {name} {{",
             f'address = "127.0.0.1:{port or self.ports[name]}"',
             f'backend = "127.0.0.1:{(backend or self.backend).port}"',
-            *settings, "}\n"))
+            PATIENT, *settings, "}\n"))
 
     def connect(self, listener, context=None, version=None, **kwargs):
         """A connection to a listener."""
@@ -320,6 +320,7 @@ connector {name} {{
     server-name = "{"other.invalid" if name == "name" else "localhost"}"
     certificate = "{self.path("someone")}"
     ca = "{(self.stranger if name == "ca" else self.authority).pem}"
+    {PATIENT}
 }}""" for name, port in ports.items()))
         try:
             with socket.create_connection(
@@ -421,6 +422,7 @@ listener {require} {{
     backend = "127.0.0.1:{backend.getsockname()[1]}"
     certificate = "{self.path("localhost")}"
     require = {require}
+    {PATIENT}
 }}
 """
         daemon = self.start("workers = 1\n" + conf)
