@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/epoll.h>
 #include <sys/socket.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
@@ -41,12 +42,10 @@ static bool add_end(struct connection *c, enum side side, int fd)
 
 	e->fd = fd;
 	e->side = side;
-	/* The first call that waits tells otherwise. */
-	e->readable = true;
 	e->writable = true;
 	set_option(fd, IPPROTO_TCP, TCP_NODELAY);
 	set_option(fd, SOL_SOCKET, SO_KEEPALIVE);
-	return worker_watch(c->worker, e);
+	return worker_watch(c->worker, e, EPOLLIN);
 }
 
 static void begin_handshake(struct connection *c)
@@ -65,6 +64,9 @@ static void begin_handshake(struct connection *c)
 	count(&w->counters->handshakes, 1);
 	c->state = CONNECTION_HANDSHAKE;
 	c->deadline = w->now + conf_of(c)->handshake_timeout * 1000000000ull;
+	/* A client has to say something first. */
+	if (conf_of(c)->kind != LISTENER_CLIENT)
+		return;
 	connection_run(c);
 }
 
@@ -284,6 +286,9 @@ static void begin_relay(struct connection *c)
 		connection_end(c, END_BACKEND);
 		return;
 	}
+	/* Of what OpenSSL holds epoll knows nothing. */
+	if (!c->kernel_rx)
+		c->ends[SIDE_TLS].readable = true;
 	relay_run(c);
 }
 
@@ -317,7 +322,10 @@ static void run_handshake(struct connection *c)
 
 	switch (handshake_step(&c->handshake)) {
 	case HANDSHAKE_READ:
+		worker_watch(c->worker, &c->ends[SIDE_TLS], EPOLLIN);
+		return;
 	case HANDSHAKE_WRITE:
+		worker_watch(c->worker, &c->ends[SIDE_TLS], EPOLLOUT);
 		return;
 	case HANDSHAKE_FAILED:
 		count_failure(n, c->handshake.failure);
@@ -387,6 +395,10 @@ void connection_run(struct connection *c)
 		serve_run(c);
 		break;
 	case CONNECTION_BACKEND:
+		/* What it says is for later. */
+		worker_watch(c->worker, &c->ends[SIDE_TLS], 0);
+		worker_watch(c->worker, &c->ends[SIDE_PLAIN], 0);
+		break;
 	case CONNECTION_DEAD:
 		break;
 	}

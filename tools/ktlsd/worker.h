@@ -7,6 +7,7 @@
 #include "counters.h"
 
 #define PIPES_KEPT 64
+#define SCRATCH_BYTES 16384	/* what a record holds (RFC 8446, 5.1) */
 #define PIPE_BYTES (256 * 1024)
 
 struct worker {
@@ -35,11 +36,16 @@ struct worker {
 	int pipes[PIPES_KEPT][2];	/* empty ones */
 	size_t pipes_count;
 	uint64_t now;			/* monotonic, of the events at hand */
+	uint8_t scratch[SCRATCH_BYTES];	/* for what is read and written at once */
 };
 
 /* For connections. */
 void worker_take_turn(struct connection *c);
-bool worker_watch(struct worker *w, struct end *end);
+/*
+ * Which events (EPOLLIN, EPOLLOUT) bring the connection's turn, as long as they hold;
+ * with 0 not even an error does.
+ */
+bool worker_watch(struct worker *w, struct end *end, uint32_t events);
 /*
  * Asks the broker for a file by its @path beneath the listener's root, or with %NULL
  * for a connection to the backend.  Returns 0 or a negative errno.
