@@ -23,7 +23,7 @@
 /* Who has lived so long (ns) did not die of its start. */
 #define LIVED (60 * 1000 * MS)
 /* For workers to cut off the last connections, when their time is over. */
-#define DRAIN_GRACE (5 * 1000 * MS)
+#define DRAIN_GRACE (2 * 1000 * MS)
 
 struct process *generation_process(struct generation *g, size_t n)
 {
