@@ -339,6 +339,8 @@ static void drain(struct worker *w)
 	struct connection *c, *next;
 
 	w->draining = true;
+	w->drain_until = monotonic_ns() +
+			 w->conf->drain_timeout * 1000000000ull;
 	set_doorways(w);
 	for (c = w->connections; c; c = next) {
 		next = c->next;
@@ -458,11 +460,17 @@ static void see_end(const struct epoll_event *event)
 
 static void tick(struct worker *w)
 {
+	bool late = w->draining && w->now >= w->drain_until;
 	struct connection *c, *next;
 
+	if (late && w->connections)
+		log_line(LOG_WARNING, "connections did not end within %u s; closed",
+			 w->conf->drain_timeout);
 	for (c = w->connections; c; c = next) {
 		next = c->next;
-		if (c->deadline && c->deadline <= w->now)
+		if (late)
+			connection_end(c, END_DRAINED);
+		else if (c->deadline && c->deadline <= w->now)
 			connection_late(c);
 	}
 	set_doorways(w);
