@@ -22,6 +22,8 @@
 #define BACKOFF_MOST 30000
 /* Who has lived so long (ns) did not die of its start. */
 #define LIVED (60 * 1000 * MS)
+/* For workers to cut off the last connections, when their time is over. */
+#define DRAIN_GRACE (2 * 1000 * MS)
 
 struct process *generation_process(struct generation *g, size_t n)
 {
@@ -237,7 +239,8 @@ void generation_drain(struct generation *g, const struct conf *kept)
 	if (g->draining)
 		return;
 	g->draining = true;
-	g->drain_until = monotonic_ns() + g->conf->drain_timeout * 1000ULL * MS;
+	g->drain_until = monotonic_ns() + g->conf->drain_timeout * 1000ULL * MS +
+			 DRAIN_GRACE;
 	/* In this order, or workers would see sockets that do not listen. */
 	generation_tell_workers(g, MESSAGE_DRAIN, NULL, 0);
 	listen_close(g->conf, g->listeners, kept);

@@ -32,7 +32,7 @@ struct generation {
 	bool starting;			/* not in force yet: who ends is not replaced */
 	bool draining;
 	bool stopping;			/* killed, and to be waited for */
-	uint64_t drain_until;		/* monotonic_ns() */
+	uint64_t drain_until;		/* monotonic_ns(): who is left is killed */
 	struct generation *next;	/* an older one */
 };
 

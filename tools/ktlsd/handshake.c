@@ -181,12 +181,16 @@ static void see_message(int write_p, int version, int type, const void *buf,
 		return;
 	if (write_p && type == SSL3_RT_HEADER)
 		h->records++;
-	if (!write_p && type == SSL3_RT_HANDSHAKE && len == 5 &&
-	    message[0] == SSL3_MT_KEY_UPDATE && message[4])
-		h->key_update = true;
+	if (write_p || type != SSL3_RT_HANDSHAKE)
+		return;
+	h->heard = true;
+	if (len == 5 && message[0] == SSL3_MT_KEY_UPDATE) {
+		h->key_updates++;
+		h->key_update |= message[4];
+	}
 }
 
-static bool set_up_server(SSL_CTX *ctx, struct shop *shop,
+static void set_up_server(SSL_CTX *ctx, struct shop *shop,
 			  const struct conf_listener *l)
 {
 	SSL_CTX_set_session_cache_mode(ctx, SSL_SESS_CACHE_OFF);
@@ -199,24 +203,47 @@ static bool set_up_server(SSL_CTX *ctx, struct shop *shop,
 		SSL_CTX_set_alpn_select_cb(ctx, choose_protocol, (void *)l);
 	SSL_CTX_set_options(ctx, SSL_OP_CIPHER_SERVER_PREFERENCE |
 			    SSL_OP_PRIORITIZE_CHACHA);
-	if (l->client_auth == CLIENT_AUTH_NONE)
-		return true;
-	SSL_CTX_set_verify(ctx, SSL_VERIFY_PEER |
-			   (l->client_auth == CLIENT_AUTH_REQUIRED ?
-			    SSL_VERIFY_FAIL_IF_NO_PEER_CERT : 0), NULL);
-	SSL_CTX_set_client_CA_list(ctx, SSL_load_client_CA_file(l->ca));
-	return SSL_CTX_get_client_CA_list(ctx) &&
-	       SSL_CTX_load_verify_file(ctx, l->ca);
+	if (l->client_auth != CLIENT_AUTH_NONE)
+		SSL_CTX_set_verify(ctx, SSL_VERIFY_PEER |
+				   (l->client_auth == CLIENT_AUTH_REQUIRED ?
+				    SSL_VERIFY_FAIL_IF_NO_PEER_CERT : 0), NULL);
 }
 
 static bool set_up_client(SSL_CTX *ctx, const struct conf_listener *l)
 {
 	SSL_CTX_set_verify(ctx, SSL_VERIFY_PEER, NULL);
 	SSL_CTX_set_session_cache_mode(ctx, SSL_SESS_CACHE_OFF);
-	if (l->alpn_len && SSL_CTX_set_alpn_protos(ctx, l->alpn, l->alpn_len))
-		return false;
-	return l->ca ? SSL_CTX_load_verify_file(ctx, l->ca) :
-		       SSL_CTX_set_default_verify_paths(ctx);
+	return !l->alpn_len ||
+	       !SSL_CTX_set_alpn_protos(ctx, l->alpn, l->alpn_len);
+}
+
+/* Whom to trust, by files: while there are some. */
+static bool read_authorities(SSL_CTX *ctx, const struct conf_listener *l)
+{
+	if (l->kind == LISTENER_CLIENT)
+		return l->ca ? SSL_CTX_load_verify_file(ctx, l->ca) :
+			       SSL_CTX_set_default_verify_paths(ctx);
+	if (l->client_auth == CLIENT_AUTH_NONE)
+		return true;
+	SSL_CTX_set_client_CA_list(ctx, SSL_load_client_CA_file(l->ca));
+	return SSL_CTX_get_client_CA_list(ctx) &&
+	       SSL_CTX_load_verify_file(ctx, l->ca);
+}
+
+/* The same for an identity that comes when the sandbox is closed. */
+static bool share_authorities(SSL_CTX *ctx, const SSL_CTX *bare)
+{
+	const STACK_OF(X509_NAME) *names = SSL_CTX_get_client_CA_list(bare);
+	STACK_OF(X509_NAME) *copy = NULL;
+
+	if (names) {
+		copy = SSL_dup_CA_list(names);
+		if (!copy)
+			return false;
+		SSL_CTX_set_client_CA_list(ctx, copy);
+	}
+	SSL_CTX_set1_cert_store(ctx, SSL_CTX_get_cert_store(bare));
+	return true;
 }
 
 static SSL_CTX *new_ctx(struct shop *shop, size_t n)
@@ -237,15 +264,21 @@ static SSL_CTX *new_ctx(struct shop *shop, size_t n)
 	SSL_CTX_set_mode(ctx, SSL_MODE_ENABLE_PARTIAL_WRITE |
 			 SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER |
 			 SSL_MODE_RELEASE_BUFFERS);
+	/* It returns after each message, so that none is read without end. */
+	SSL_CTX_clear_mode(ctx, SSL_MODE_AUTO_RETRY);
 	SSL_CTX_set_read_ahead(ctx, 0);
 	SSL_CTX_set_msg_callback(ctx, see_message);
 	secrets_watch(ctx);
+	if (!client)
+		set_up_server(ctx, shop, l);
 	if (!SSL_CTX_set_ex_data(ctx, shop_index, shop) ||
 	    !SSL_CTX_set_ex_data(ctx, listener_index, (void *)(uintptr_t)n) ||
 	    !SSL_CTX_set_session_id_context(ctx, (const void *)l->name,
 					    strnlen(l->name, 32)) ||
 	    (kernel->count && !restrict_ciphers(ctx, kernel)) ||
-	    !(client ? set_up_client(ctx, l) : set_up_server(ctx, shop, l))) {
+	    (client && !set_up_client(ctx, l)) ||
+	    !(shop->ends[n].bare ? share_authorities(ctx, shop->ends[n].bare) :
+	      read_authorities(ctx, l))) {
 		SSL_CTX_free(ctx);
 		return NULL;
 	}

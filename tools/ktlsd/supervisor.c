@@ -384,8 +384,7 @@ static void check_old(struct supervisor *s, uint64_t now)
 	while ((g = *link)) {
 		if (g->draining && !g->stopping && now >= g->drain_until) {
 			log_line(LOG_WARNING,
-				 "connections did not end within %u s; closed",
-				 g->conf->drain_timeout);
+				 "processes of before did not end with their time; killed");
 			generation_kill(g, NULL);
 		}
 		if (generation_alive(g)) {
