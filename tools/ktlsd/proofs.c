@@ -6,6 +6,7 @@
 
 #include "conf.h"
 #include "generation.h"
+#include "knock.h"
 #include "ktlsd.h"
 #include "proofs.h"
 #include "settings.h"
@@ -154,6 +155,7 @@ void proofs_ended(struct generation *g, int status)
 {
 	char how[64];
 
+	knock_end();
 	if (status && !g->proofs.failed && !g->stopping && !g->draining)
 		log_line(LOG_ERR, "the prover ended: %s",
 			 process_end(status, how, sizeof(how)));

@@ -27,6 +27,7 @@
 
 #include "conf.h"
 #include "identity.h"
+#include "knock.h"
 #include "ktlsd.h"
 #include "message.h"
 #include "privileges.h"
@@ -168,7 +169,14 @@ static bool connect_to(struct look *k, const struct address *to)
 	k->fd = socket(to->any.sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 	if (k->fd < 0)
 		return end(k, PROOF_FAILED, "no socket: %s", strerror(errno));
-	if (connect(k->fd, &to->any, to->len)) {
+	err = knock_bind(k->fd, &to->any, to->len);
+	if (err == EADDRNOTAVAIL) {
+		close(k->fd);
+		k->fd = -1;
+		/* It may wander between hosts. */
+		return end(k, PROOF_SKIPPED, "this host has not the address now");
+	}
+	if (!err && connect(k->fd, &to->any, to->len)) {
 		err = errno;
 		if (err == EINPROGRESS && wait_for(k, POLLOUT)) {
 			if (getsockopt(k->fd, SOL_SOCKET, SO_ERROR, &err, &len))
@@ -182,27 +190,6 @@ static bool connect_to(struct look *k, const struct address *to)
 	close(k->fd);
 	k->fd = -1;
 	return end(k, PROOF_FAILED, "no connection: %s", strerror(err));
-}
-
-static bool is_loopback(const struct address *a)
-{
-	return a->any.sa_family == AF_INET ?
-	       ntohl(a->in.sin_addr.s_addr) >> 24 == IN_LOOPBACKNET :
-	       IN6_IS_ADDR_LOOPBACK(&a->in6.sin6_addr);
-}
-
-/* An address that wanders between hosts may be another's now. */
-static bool is_ours(struct look *k, const struct address *to)
-{
-	struct address own = { .len = sizeof(own.un) };
-
-	if (is_loopback(to) || getsockname(k->fd, &own.any, &own.len))
-		return true;
-	if (to->any.sa_family == AF_INET ?
-	    own.in.sin_addr.s_addr == to->in.sin_addr.s_addr :
-	    IN6_ARE_ADDR_EQUAL(&own.in6.sin6_addr, &to->in6.sin6_addr))
-		return true;
-	return end(k, PROOF_SKIPPED, "another host has the address now");
 }
 
 static bool connect_listener(struct look *k)
@@ -221,7 +208,7 @@ static bool connect_listener(struct look *k)
 	}
 	if (to.any.sa_family == AF_INET && to.in.sin_addr.s_addr == INADDR_ANY)
 		to.in.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-	return connect_to(k, &to) && is_ours(k, &to);
+	return connect_to(k, &to);
 }
 
 /* The handshake */
@@ -421,7 +408,8 @@ static bool make_context(struct prover *p)
 static int allow(scmp_filter_ctx filter)
 {
 	static const int calls[] = {
-		SCMP_SYS(brk), SCMP_SYS(clock_gettime), SCMP_SYS(clock_nanosleep),
+		SCMP_SYS(bind), SCMP_SYS(brk), SCMP_SYS(clock_gettime),
+		SCMP_SYS(clock_nanosleep),
 		SCMP_SYS(close), SCMP_SYS(connect), SCMP_SYS(exit_group),
 		SCMP_SYS(futex), SCMP_SYS(getpid), SCMP_SYS(getrandom),
 		SCMP_SYS(getsockname), SCMP_SYS(gettimeofday), SCMP_SYS(madvise),
@@ -494,5 +482,6 @@ int prove_run(const struct conf *conf, int supervisor_fd)
 		for (j = 0; l->kind != LISTENER_CLIENT && j < l->identities_count; j++)
 			look(&p, i, j);
 	}
+	knock_end();
 	return 0;
 }

@@ -20,6 +20,7 @@
 #include "conf.h"
 #include "control.h"
 #include "generation.h"
+#include "knock.h"
 #include "ktlsd.h"
 #include "listen.h"
 #include "message.h"
@@ -625,6 +626,7 @@ int supervisor_run(struct conf *conf)
 	notify_init();
 	raise_limit();
 	tls_load();
+	knock_init();
 	/* Before what is expensive: a second ktlsd ends here. */
 	s.control = control_open(s.control_path, ask, &s, stderr);
 	if (!s.control || !open_signals(&s)) {
