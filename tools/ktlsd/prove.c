@@ -22,7 +22,6 @@
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "conf.h"
@@ -331,18 +330,6 @@ static void compare(struct look *k)
 			       PROOF_OK : PROOF_STALE;
 }
 
-/* Its own limit is for others. */
-static void keep_rate(const struct conf_listener *l)
-{
-	struct timespec pause = { 0 };
-
-	if (!l->source_rate)
-		return;
-	pause.tv_sec = 1 / l->source_rate;
-	pause.tv_nsec = l->source_rate > 1 ? 1000 * MSEC / l->source_rate : 0;
-	nanosleep(&pause, NULL);
-}
-
 static void look(const struct prover *p, uint32_t listener, uint32_t place)
 {
 	struct message_proof proof = { .listener = listener, .place = place };
@@ -360,11 +347,8 @@ static void look(const struct prover *p, uint32_t listener, uint32_t place)
 		end(&k, PROOF_UNREADABLE, "%s", paper->error);
 	} else {
 		proof.file_len = identity_serial(k.file, proof.file);
-		if (find_name(p, &k) && connect_listener(&k)) {
-			if (meet(p, &k))
-				compare(&k);
-			keep_rate(l);
-		}
+		if (find_name(p, &k) && connect_listener(&k) && meet(p, &k))
+			compare(&k);
 	}
 	X509_free(k.served);
 	if (k.fd >= 0)
@@ -409,11 +393,10 @@ static int allow(scmp_filter_ctx filter)
 {
 	static const int calls[] = {
 		SCMP_SYS(bind), SCMP_SYS(brk), SCMP_SYS(clock_gettime),
-		SCMP_SYS(clock_nanosleep),
 		SCMP_SYS(close), SCMP_SYS(connect), SCMP_SYS(exit_group),
 		SCMP_SYS(futex), SCMP_SYS(getpid), SCMP_SYS(getrandom),
 		SCMP_SYS(getsockname), SCMP_SYS(gettimeofday), SCMP_SYS(madvise),
-		SCMP_SYS(mremap), SCMP_SYS(munmap), SCMP_SYS(nanosleep),
+		SCMP_SYS(mremap), SCMP_SYS(munmap),
 		SCMP_SYS(poll), SCMP_SYS(ppoll), SCMP_SYS(read),
 		SCMP_SYS(restart_syscall), SCMP_SYS(rt_sigreturn),
 		SCMP_SYS(sendmsg), SCMP_SYS(shutdown), SCMP_SYS(time),
