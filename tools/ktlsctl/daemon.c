@@ -326,15 +326,21 @@ static void print_proofs(struct json_object *listeners, unsigned int width)
 		TEXT("LISTENER", 0, 0), TEXT("CERTIFICATE", 0, 0), TEXT("STATE", 0, 0),
 		NUMBER("LOOKED AT", 1, 1), NUMBER("PROVEN", 1, 1),
 	};
-	struct table *table = table_new(columns, ARRAY_SIZE(columns));
 	char b[NUMBER_LEN], cell[NUMBER_LEN + 8];
 	struct json_object *l, *p, *proofs;
+	struct table *table;
 	size_t i, j, count = 0;
 
+	for (i = 0; i < length(listeners); i++)
+		count += length(daemon_get(json_object_array_get_idx(listeners, i),
+					   "proofs"));
+	if (!count)
+		return;
+	table = table_new(columns, ARRAY_SIZE(columns));
 	for (i = 0; i < length(listeners); i++) {
 		l = json_object_array_get_idx(listeners, i);
 		proofs = daemon_get(l, "proofs");
-		for (j = 0; j < length(proofs); j++, count++) {
+		for (j = 0; j < length(proofs); j++) {
 			p = json_object_array_get_idx(proofs, j);
 			table_add(table, daemon_text(l, "name"));
 			table_add(table, daemon_text(p, "certificate"));
@@ -347,8 +353,7 @@ static void print_proofs(struct json_object *listeners, unsigned int width)
 			table_add(table, daemon_get(p, "proven-time") ? cell : "never");
 		}
 	}
-	if (count)
-		printf("\n");
+	printf("\n");
 	table_print(table, width, 0);
 	for (i = 0; i < length(listeners); i++) {
 		l = json_object_array_get_idx(listeners, i);

@@ -94,7 +94,7 @@ static bool make_pair(int ends[2])
 	return !err;
 }
 
-static void join_keys(struct generation *g, struct process *worker)
+void generation_join_keys(struct generation *g, struct process *worker)
 {
 	struct message_worker message = { .worker = worker->index };
 	int sign[2], identities[2];
@@ -139,7 +139,7 @@ static bool start(struct generation *g, struct process *p)
 	if (p->role == ROLE_WORKER) {
 		tell(p, MESSAGE_TICKET_KEYS, ticket_keys(),
 		     sizeof(struct message_ticket_keys), NULL, 0);
-		join_keys(g, p);
+		generation_join_keys(g, p);
 		join_broker(g, p);
 		return true;
 	}
@@ -147,7 +147,7 @@ static bool start(struct generation *g, struct process *p)
 		return true;
 	for (i = 0; i < g->conf->workers; i++) {
 		if (p->role == ROLE_KEYS)
-			join_keys(g, &g->workers[i]);
+			generation_join_keys(g, &g->workers[i]);
 		else
 			join_broker(g, &g->workers[i]);
 	}

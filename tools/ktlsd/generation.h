@@ -64,6 +64,8 @@ void generation_replace(struct generation *g, uint64_t now);
 /* When that is for the next; %UINT64_MAX: never. */
 uint64_t generation_next(const struct generation *g);
 
+/* Channels between a worker and keys, if both live. */
+void generation_join_keys(struct generation *g, struct process *worker);
 /* Starts a prover, if that can be. */
 void generation_prove(struct generation *g);
 

@@ -23,7 +23,8 @@
 enum message_type {
 	/* From the supervisor. */
 	MESSAGE_WORKER = 1,	/* to keys and broker: struct message_worker, and its ends */
-	MESSAGE_KEYS,		/* to a worker: 2 descriptors, sign and identities */
+	MESSAGE_KEYS,		/* to a worker: 2 descriptors, sign and identities;
+				 * from it: they have ended */
 	MESSAGE_BROKER,		/* to a worker: 1 descriptor */
 	MESSAGE_TICKET_KEYS,	/* to a worker: struct message_ticket_keys */
 	MESSAGE_DRAIN,		/* to a worker: no new connections; end with the last */

@@ -177,6 +177,10 @@ static void look_at_expiry(struct generation *g, size_t i, uint64_t now)
 	const char *file = g->conf->identities[i].chain;
 	enum expiry expiry = proofs_expiry(state->not_after);
 	long long left = state->not_after - time(NULL);
+	uint64_t over = now + left * SECOND;
+
+	if (left > 0 && over < g->proofs.expiry_at)
+		g->proofs.expiry_at = over;
 
 	if (!state->generation || expiry == EXPIRY_GOOD) {
 		said->at = 0;
@@ -193,8 +197,8 @@ static void look_at_expiry(struct generation *g, size_t i, uint64_t now)
 		log_line(LOG_WARNING, "%s: the certificate expires in %lld day%s; renew it",
 			 file, left / DAY, left / DAY == 1 ? "" : "s");
 	else
-		log_line(LOG_WARNING, "%s: the certificate expires in %lld hours; renew it",
-			 file, left / 3600);
+		log_line(LOG_WARNING, "%s: the certificate expires in less than a day; renew it",
+			 file);
 }
 
 void proofs_turn(struct generation *g, uint64_t now)

@@ -293,6 +293,10 @@ static void heard(struct supervisor *s, struct generation *g, struct process *p,
 		if (p->role == ROLE_KEYS)
 			identity_state(g, m);
 		break;
+	case MESSAGE_KEYS:
+		if (p->role == ROLE_WORKER)
+			generation_join_keys(g, p);
+		break;
 	case MESSAGE_PROOF:
 		if (p->role == ROLE_PROVER)
 			proofs_heard(g, m);

@@ -423,8 +423,11 @@ static void hear_about(struct worker *w, uint64_t about)
 			_exit(0);
 		break;
 	case ABOUT_IDENTITIES:
-		if (!hear(w, w->identities))
-			set_channel(w, &w->identities, -1, 0);
+		if (hear(w, w->identities))
+			break;
+		set_channel(w, &w->identities, -1, 0);
+		/* If it lives, as after a question that took too long: another one. */
+		message_send(w->supervisor, MESSAGE_KEYS, NULL, 0, NULL, 0);
 		break;
 	case ABOUT_BROKER:
 		if (!hear(w, w->broker))
