@@ -85,11 +85,13 @@ static void ask_backend(struct connection *c)
 void connection_accept(struct worker *w, size_t listener, int fd)
 {
 	bool is_client = w->conf->listeners[listener].kind == LISTENER_CLIENT;
+	bool proof = !is_client && knock_is(fd);
 	struct connection *c = calloc(1, sizeof(*c));
 	struct timespec ts;
 	int i;
 
-	count(&w->counters->accepted, 1);
+	if (!proof)
+		count(&w->counters->accepted, 1);
 	if (!c) {
 		close(fd);
 		count(&w->counters->refused_connections, 1);
@@ -97,6 +99,7 @@ void connection_accept(struct worker *w, size_t listener, int fd)
 	}
 	c->worker = w;
 	c->listener = listener;
+	c->proof = proof;
 	for (i = 0; i < SIDES; i++) {
 		c->ends[i].fd = -1;
 		c->flows[i].pipe[0] = -1;
@@ -114,7 +117,6 @@ void connection_accept(struct worker *w, size_t listener, int fd)
 		connection_end(c, END_FAILED);
 		return;
 	}
-	c->proof = !is_client && knock_is(fd);
 	if (is_client)
 		ask_backend(c);
 	else
