@@ -17,9 +17,9 @@ import sys
 import threading
 import time
 
-from bench import (KTLSCTL, PATIENCE, PATIENT, PORTS, Authority, Daemon, Failure, Server,
-                   client, connect, echo, in_namespace, ktlsctl, new_directory,
-                   perform, same, talk, wait_for)
+from bench import (KTLSCTL, PATIENCE, PATIENT, PORTS, Authority, Daemon,
+                   Failure, Server, client, connect, echo, in_namespace,
+                   ktlsctl, new_directory, perform, same, talk, wait_for)
 
 KEEPERS = 6
 VISITORS = 3

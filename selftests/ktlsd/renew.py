@@ -15,9 +15,9 @@ import sys
 import threading
 import time
 
-from bench import (KTLSCTL, PATIENCE, PATIENT, PORTS, Authority, Daemon, Failure, Server,
-                   client, connect, echo, in_namespace, new_directory, perform,
-                   run, same, talk, wait_for, write)
+from bench import (KTLSCTL, PATIENCE, PATIENT, PORTS, Authority, Daemon,
+                   Failure, Server, client, connect, echo, in_namespace,
+                   new_directory, perform, run, same, talk, wait_for, write)
 
 SOON = 5
 
