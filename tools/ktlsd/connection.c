@@ -394,6 +394,7 @@ void connection_run(struct connection *c)
 	case CONNECTION_FILES:
 		serve_run(c);
 		break;
+	case CONNECTION_ACCEPTED:
 	case CONNECTION_BACKEND:
 		/* What it says is for later. */
 		worker_watch(c->worker, &c->ends[SIDE_TLS], 0);

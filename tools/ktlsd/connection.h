@@ -49,6 +49,7 @@ struct connection {
 	struct connection *next_turn;		/* has more to do */
 	bool has_turn;
 	enum connection_state {
+		CONNECTION_ACCEPTED,	/* nothing is under way yet */
 		CONNECTION_HANDSHAKE,
 		CONNECTION_BACKEND,	/* waits for the broker */
 		CONNECTION_RELAY,
@@ -140,6 +141,11 @@ void serve_granted(struct connection *c, int fd_or_error);
  */
 int post_handshake_record(struct connection *c, uint8_t type,
 			  const uint8_t *content, size_t len);
+/*
+ * The other end has a new key, whoever does the records.  Returns 0, or a negative
+ * number if that was one too many, and the connection was ended.
+ */
+int post_handshake_count_key(struct connection *c);
 /*
  * Sends what is owed to the TLS end.  Returns 0, -EAGAIN, or another negative
  * number if the connection was ended.

@@ -57,8 +57,7 @@ static int set_next_key(struct connection *c, enum secret_side side,
 	return err;
 }
 
-/* The other end's records are under its next key from here on. */
-static int follow_key_update(struct connection *c, bool wants_ours)
+int post_handshake_count_key(struct connection *c)
 {
 	uint64_t now = c->worker->now;
 
@@ -66,9 +65,16 @@ static int follow_key_update(struct connection *c, bool wants_ours)
 		c->key_updates_since = now;
 		c->key_updates = 0;
 	}
-	if (++c->key_updates > KEY_UPDATES_MAX)
-		return give_up(c, END_REKEY_STORM,
-			       KTLS_ALERT_UNEXPECTED_MESSAGE);
+	if (++c->key_updates <= KEY_UPDATES_MAX)
+		return 0;
+	return give_up(c, END_REKEY_STORM, KTLS_ALERT_UNEXPECTED_MESSAGE);
+}
+
+/* The other end's records are under its next key from here on. */
+static int follow_key_update(struct connection *c, bool wants_ours)
+{
+	if (post_handshake_count_key(c))
+		return -1;
 	/* Before 6.14 the kernel takes a key but once. */
 	if (set_next_key(c, own_side(c) == SECRET_SERVER ? SECRET_CLIENT :
 			 SECRET_SERVER, KTLS_DIRECTION_RX))
@@ -119,14 +125,17 @@ static int see_handshake(struct connection *c, const uint8_t *p, size_t len)
 			c->message_head[c->message_head_len++] = *p++;
 			len--;
 		}
+		/*
+		 * A KeyUpdate in pieces is not worth the trouble: with the first
+		 * of them the kernel waits for a key.
+		 */
+		if (c->message_head[0] == KEY_UPDATE && !len)
+			return give_up(c, END_BROKEN,
+				       KTLS_ALERT_UNEXPECTED_MESSAGE);
 		if (c->message_head_len < HANDSHAKE_HEAD)
 			return 0;
 		n = c->message_head[1] << 16 | c->message_head[2] << 8 |
 		    c->message_head[3];
-		/* A KeyUpdate in pieces is not worth the trouble. */
-		if (c->message_head[0] == KEY_UPDATE && !len)
-			return give_up(c, END_BROKEN,
-				       KTLS_ALERT_UNEXPECTED_MESSAGE);
 		c->message_head_len = 0;
 		c->message_left = n;
 		err = see_message(c, c->message_head[0], p, n, len);

@@ -33,7 +33,7 @@
 
 #define SECOND 1000000000ULL
 
-#define START_PATIENCE (30 * SECOND)	/* until a generation is ready */
+#define START_PATIENCE (120 * SECOND)	/* until a generation is ready */
 #define SILENCE (30 * SECOND)		/* of a worker that hangs */
 #define TURN (5 * SECOND)		/* the longest wait of the loop */
 
@@ -360,7 +360,9 @@ static void check_silence(struct supervisor *s, uint64_t now)
 			/* If all of us were frozen, it was no silence. */
 			if (now - s->turned > 2 * TURN)
 				p->heard = now;
-			if (!p->pid || now - p->heard < SILENCE)
+			/* One that starts loads the kernel's ciphers, too. */
+			if (!p->pid || now - p->heard <
+			    (p->ready ? SILENCE : START_PATIENCE))
 				continue;
 			log_line(LOG_ERR, "worker %u (pid %d) hangs; killed", i, p->pid);
 			p->heard = now;

@@ -19,11 +19,13 @@
 #include "process.h"
 #include "remote_key.h"
 #include "sandbox.h"
+#include "sources.h"
 #include "worker.h"
 
 #define EVENTS_MAX 256
 #define ACCEPTS_MAX 16		/* in a row, so that others get their turn */
-#define TICK_NS 1000000000ull
+#define SECOND_NS 1000000000ull
+#define TICK_NS SECOND_NS
 #define ALIVE_NS 5000000000ull
 
 /*
@@ -266,8 +268,24 @@ static void set_doorways(struct worker *w)
 			    shop_is_ready(w->shop, n));
 }
 
+/* The rate is the daemon's, and each worker has its share. */
+static bool admit(struct worker *w, size_t n, const struct sockaddr *from)
+{
+	unsigned int rate = w->conf->listeners[n].source_rate;
+
+	if (!rate || sources_admit(w->sources, n, from,
+				   SECOND_NS * w->conf->workers / rate,
+				   w->now))
+		return true;
+	count(&w->counters->accepted, 1);
+	count(&w->counters->refused_rate, 1);
+	return false;
+}
+
 static void accept_some(struct worker *w, size_t n)
 {
+	struct sockaddr_storage from;
+	socklen_t len;
 	int i, fd;
 
 	for (i = 0; i < ACCEPTS_MAX; i++) {
@@ -276,11 +294,19 @@ static void accept_some(struct worker *w, size_t n)
 			set_doorway(w, n, false);
 			return;
 		}
-		fd = accept4(w->doorways[n].fd, NULL, NULL,
+		len = sizeof(from);
+		fd = accept4(w->doorways[n].fd, (struct sockaddr *)&from, &len,
 			     SOCK_NONBLOCK | SOCK_CLOEXEC);
-		if (fd < 0)
+		if (fd < 0) {
+			/* Until the next tick, and not at once again. */
+			if (errno != EAGAIN && errno != ECONNABORTED)
+				set_doorway(w, n, false);
 			return;
-		connection_accept(w, n, fd);
+		}
+		if (admit(w, n, (struct sockaddr *)&from))
+			connection_accept(w, n, fd);
+		else
+			close(fd);
 	}
 }
 
@@ -495,6 +521,16 @@ static bool is_sound(void)
 	return false;
 }
 
+static bool needs_sources(const struct conf *conf)
+{
+	size_t n;
+
+	for (n = 0; n < conf->listeners_count; n++)
+		if (conf->listeners[n].source_rate)
+			return true;
+	return false;
+}
+
 static bool set_up(struct worker *w, const int *listeners)
 {
 	int supervisor;
@@ -514,6 +550,13 @@ static bool set_up(struct worker *w, const int *listeners)
 	    !secrets_init()) {
 		log_line(LOG_ERR, "cannot start: %s", strerror(errno));
 		return false;
+	}
+	if (needs_sources(w->conf)) {
+		w->sources = sources_new();
+		if (!w->sources) {
+			log_line(LOG_ERR, "cannot start: no memory for source-rate");
+			return false;
+		}
 	}
 	kernel_ciphers();
 	w->shop = shop_open(w->conf);
