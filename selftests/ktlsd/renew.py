@@ -259,7 +259,7 @@ listener {kind.__name__} {{
         before = self.served(place)
         place.put(pair)
         error = wait_for("error in the status",
-                         lambda: self.state(place).get("error"))
+                         lambda: self.state(place).get("error"), 30)
         if words not in error:
             raise Failure(f'the error is "{error}", without "{words}"')
         self.daemon.logged(error)
