@@ -15,6 +15,7 @@
 #include <libktls.h>
 
 #include "connection.h"
+#include "knock.h"
 #include "ktlsd.h"
 #include "proxy.h"
 #include "worker.h"
@@ -125,6 +126,7 @@ void connection_accept(struct worker *w, size_t listener, int fd)
 		connection_end(c, END_FAILED);
 		return;
 	}
+	c->proof = !is_client && knock_is(fd);
 	if (is_client)
 		ask_backend(c);
 	else
@@ -340,6 +342,11 @@ static void run_handshake(struct connection *c)
 		worker_watch(c->worker, &c->ends[SIDE_TLS], EPOLLOUT);
 		return;
 	case HANDSHAKE_FAILED:
+		if (c->proof && c->handshake.failure != FAILURE_KEY) {
+			/* It has no certificate to show, and has seen ours. */
+			connection_end(c, END_NOT_BEGUN);
+			return;
+		}
 		count_failure(n, c->handshake.failure);
 		/* What others do wrong fills no log; what we do does. */
 		log_line(c->handshake.failure == FAILURE_KEY ? LOG_WARNING :
@@ -351,6 +358,12 @@ static void run_handshake(struct connection *c)
 		break;
 	}
 	end_of_handshake(c);
+	if (c->proof) {
+		SSL_shutdown(c->handshake.ssl);
+		c->state = CONNECTION_BACKEND;
+		connection_end(c, END_NOT_BEGUN);
+		return;
+	}
 	count(&n->handshakes_done, 1);
 	count(SSL_version(c->handshake.ssl) == TLS1_3_VERSION ?
 	      &n->handshakes_tls13 : &n->handshakes_tls12, 1);
