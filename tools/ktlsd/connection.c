@@ -20,6 +20,9 @@
 #include "proxy.h"
 #include "worker.h"
 
+/* Longer than the broker waits for a backend. */
+#define BACKEND_NS 30000000000ull
+
 static const struct conf_listener *conf_of(const struct connection *c)
 {
 	return &c->worker->conf->listeners[c->listener];
@@ -71,15 +74,24 @@ static void begin_handshake(struct connection *c)
 	connection_run(c);
 }
 
+/* Without a broker it waits for the next one, which comes at once, or not at all. */
 static void ask_backend(struct connection *c)
 {
 	int err;
 
 	c->state = CONNECTION_BACKEND;
-	c->deadline = 0;
+	c->deadline = c->worker->now + BACKEND_NS;
 	err = worker_wish(c, NULL, 0);
-	if (err)
+	if (err && err != -EPIPE)
 		connection_granted(c, err);
+}
+
+void connection_ask_again(struct connection *c)
+{
+	if (c->state == CONNECTION_BACKEND)
+		ask_backend(c);
+	else if (c->state == CONNECTION_FILES)
+		serve_granted(c, -EAGAIN);
 }
 
 void connection_accept(struct worker *w, size_t listener, int fd)
@@ -427,6 +439,8 @@ void connection_late(struct connection *c)
 		connection_end(c, END_NOT_BEGUN);
 	} else if (c->state == CONNECTION_FILES) {
 		serve_run(c);
+	} else if (c->state == CONNECTION_BACKEND) {
+		connection_granted(c, -ETIMEDOUT);
 	} else {
 		connection_end(c, END_IDLE);
 	}

@@ -97,6 +97,8 @@ void connection_describe(struct connection *c, struct message_connection *m);
 void connection_accept(struct worker *w, size_t listener, int fd);
 /* The broker's answer: a descriptor, or a negative errno. */
 void connection_granted(struct connection *c, int fd_or_error);
+/* There is another broker, which knows nothing of what the last one was asked. */
+void connection_ask_again(struct connection *c);
 /* Something happened at an end, or it is its turn. */
 void connection_run(struct connection *c);
 /* Its deadline is over. */

@@ -259,6 +259,7 @@ static void set_doorway(struct worker *w, size_t n, bool open)
 		d->watched = open;
 }
 
+/* While there is no key process, who knocks waits for the next one. */
 static void set_doorways(struct worker *w)
 {
 	size_t n;
@@ -266,7 +267,9 @@ static void set_doorways(struct worker *w)
 	for (n = 0; n < w->conf->listeners_count; n++)
 		set_doorway(w, n, !w->draining && w->doorways[n].open <
 			    w->conf->listeners[n].max_connections &&
-			    shop_is_ready(w->shop, n));
+			    shop_is_ready(w->shop, n) &&
+			    (w->identities >= 0 ||
+			     !w->conf->listeners[n].identities_count));
 }
 
 /* The rate is the daemon's, and each worker has its share. */
@@ -371,6 +374,16 @@ static void tell_connections(struct worker *w)
 	message_send(w->supervisor, MESSAGE_CONNECTIONS, NULL, 0, NULL, 0);
 }
 
+static void ask_again(struct worker *w)
+{
+	struct connection *c, *next;
+
+	for (c = w->connections; c; c = next) {
+		next = c->next;
+		connection_ask_again(c);
+	}
+}
+
 static void obey(struct worker *w, struct message *m)
 {
 	switch (m->type) {
@@ -380,6 +393,7 @@ static void obey(struct worker *w, struct message *m)
 		break;
 	case MESSAGE_BROKER:
 		set_channel(w, &w->broker, take_fd(m, 0), ABOUT_BROKER);
+		ask_again(w);
 		break;
 	case MESSAGE_TICKET_KEYS:
 		if (m->len == sizeof(struct message_ticket_keys))
