@@ -188,7 +188,6 @@ listener {name} {{
             self.daemon.configure(self.conf(self.listener("more", port),
                                             backend=other))
             self.command()
-
             self.wait_answer(b"AFTER")
             with connect(port, self.context) as new:
                 talk(new)
