@@ -19,7 +19,8 @@ import time
 
 HERE = os.path.dirname(os.path.realpath(__file__))
 TOP = os.path.dirname(os.path.dirname(HERE))
-KTLSD = os.path.join(TOP, "tools/ktlsd/obj/ktlsd")
+KTLSD = os.environ.get("KTLSD") or \
+    os.path.join(TOP, "tools/ktlsd/obj/ktlsd")
 KTLSCTL = os.path.join(TOP, "tools/ktlsctl/obj/ktlsctl")
 # A kernel that checks itself takes several times longer.
 PATIENCE = 300 if os.path.exists("/sys/kernel/debug/kmemleak") else 120

@@ -250,7 +250,7 @@ def test_memory(bench, kind):
 
 def test_files(bench):
     """No process but the key process has a file of a key open."""
-    shake_hands(bench, bench.port)
+    shake_hands(bench, bench.ports["ec"])
     for name, pid in bench.processes().items():
         for fd in os.listdir(f"/proc/{pid}/fd"):
             with contextlib.suppress(FileNotFoundError):

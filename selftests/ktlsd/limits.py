@@ -265,6 +265,40 @@ def test_descriptors(bench):
         part(end, plain)
 
 
+WRITER = """
+import os, sys
+while True:
+    for n in range(100):
+        path = f"{sys.argv[1]}/beside.{sys.argv[2]}.{n}"
+        with open(path, "wb", 0) as file:
+            for _ in range(10):
+                file.write(b"x")
+        os.rename(path, path + ".new")
+        os.unlink(path + ".new")
+"""
+
+
+def test_files_beside(bench):
+    """Files that are written all the time where the certificate is."""
+    os.link(bench.pem, bench.pem + ".link")
+    writers = [subprocess.Popen([sys.executable, "-c", WRITER,
+                                 bench.directory, str(n)]) for n in range(6)]
+    try:
+        time.sleep(2)
+        with bench.counted(closed_done=20):
+            for _ in range(10):
+                for version in ("1.2", "1.3"):
+                    end, plain = bench.pair("listener", version)
+                    exchange(end, plain)
+                    part(end, plain)
+    finally:
+        for writer in writers:
+            writer.kill()
+            writer.wait()
+        os.unlink(bench.pem + ".link")
+    same("signatures that failed", bench.daemon.counters()["failed-key"], 0)
+
+
 def main():
     """As TAP."""
     in_namespace()
@@ -302,7 +336,8 @@ listener rated6 {{
     return bench.perform([
         (test.__name__[5:], lambda test=test: test(bench))
         for test in (test_half_open, test_slow, test_rate, test_rate_prefix,
-                     test_flood, test_small_records, test_descriptors)])
+                     test_flood, test_small_records, test_files_beside,
+                     test_descriptors)])
 
 
 if __name__ == "__main__":

@@ -88,8 +88,9 @@ class Direct(Daemon):
 class Bench:
     """A ktlsd with both roles, and what is around it."""
 
-    def __init__(self, directory, conf="", limits=""):
-        """@conf: more of it; @limits: of the listener."""
+    def __init__(self, directory, conf="", limits="", loop=False):
+        """@conf: more of it; @limits: of the listener; @loop: what the connector
+        connects to is the listener."""
         self.directory = directory
         self.kernel = has_kernel_tls()
         # Of TLS 1.3 the kernel takes a second key from 6.14 on; libssl always.
@@ -99,6 +100,8 @@ class Bench:
         self.port, self.connector = next(PORTS), next(PORTS)
         self.backend = socket.create_server(("127.0.0.1", next(PORTS)))
         self.remote = socket.create_server(("127.0.0.1", next(PORTS)))
+        self.backend_port = self.backend.getsockname()[1]
+        remote = self.port if loop else self.remote.getsockname()[1]
         for listener in self.backend, self.remote:
             listener.settimeout(PATIENCE)
         self.daemon = Direct(directory, f"""
@@ -106,13 +109,13 @@ class Bench:
 listener www {{
 	address = "127.0.0.1:{self.port}"
 	certificate = "{self.pem}"
-	backend = "127.0.0.1:{self.backend.getsockname()[1]}"
+	backend = "127.0.0.1:{self.backend_port}"
 	{"require = kernel" if self.kernel else ""}
 	{limits}
 }}
 connector out {{
 	address = "127.0.0.1:{self.connector}"
-	backend = "127.0.0.1:{self.remote.getsockname()[1]}"
+	backend = "127.0.0.1:{remote}"
 	server-name = "localhost"
 	ca = "{authority.pem}"
 	{"require = kernel" if self.kernel else ""}

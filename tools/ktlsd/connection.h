@@ -76,6 +76,8 @@ struct connection {
 	bool owes_key_update;		/* the other end wants a new key of ours */
 	bool owes_no_renegotiation;	/* or an answer */
 
+	bool proof;			/* it is the prover's, see knock.h */
+
 	/* To be told, once the handshake is over. */
 	struct description {
 		uint64_t cookie;
@@ -95,6 +97,8 @@ void connection_describe(struct connection *c, struct message_connection *m);
 void connection_accept(struct worker *w, size_t listener, int fd);
 /* The broker's answer: a descriptor, or a negative errno. */
 void connection_granted(struct connection *c, int fd_or_error);
+/* There is another broker, which knows nothing of what the last one was asked. */
+void connection_ask_again(struct connection *c);
 /* Something happened at an end, or it is its turn. */
 void connection_run(struct connection *c);
 /* Its deadline is over. */

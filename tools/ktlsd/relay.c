@@ -37,6 +37,19 @@ enum {
 	STEP_OVER = -1,		/* the connection was ended */
 };
 
+/*
+ * What the kernel could not receive is an error of the whole socket until somebody
+ * has asked for it: before, it sends nothing.
+ */
+static void say_forged(int fd)
+{
+	socklen_t len = sizeof(int);
+	int err;
+
+	getsockopt(fd, SOL_SOCKET, SO_ERROR, &err, &len);
+	ktls_send_alert(fd, ALERT_BAD_RECORD_MAC, MSG_DONTWAIT);
+}
+
 /* @side: of the end that failed. */
 static void end_by_errno(struct connection *c, enum side side, int err)
 {
@@ -45,8 +58,7 @@ static void end_by_errno(struct connection *c, enum side side, int err)
 		return;
 	}
 	if (err == -EBADMSG && c->kernel_tx)
-		ktls_send_alert(c->ends[SIDE_TLS].fd, ALERT_BAD_RECORD_MAC,
-				MSG_DONTWAIT);
+		say_forged(c->ends[SIDE_TLS].fd);
 	connection_end(c, err == -EBADMSG || err == -EMSGSIZE || err == -EINVAL ?
 		       END_BROKEN : END_RESET);
 }

@@ -14,6 +14,7 @@
 
 #include "files.h"
 #include "kernel_ciphers.h"
+#include "knock.h"
 #include "ktlsd.h"
 #include "message.h"
 #include "process.h"
@@ -258,6 +259,7 @@ static void set_doorway(struct worker *w, size_t n, bool open)
 		d->watched = open;
 }
 
+/* While there is no key process, who knocks waits for the next one. */
 static void set_doorways(struct worker *w)
 {
 	size_t n;
@@ -265,17 +267,19 @@ static void set_doorways(struct worker *w)
 	for (n = 0; n < w->conf->listeners_count; n++)
 		set_doorway(w, n, !w->draining && w->doorways[n].open <
 			    w->conf->listeners[n].max_connections &&
-			    shop_is_ready(w->shop, n));
+			    shop_is_ready(w->shop, n) &&
+			    (w->identities >= 0 ||
+			     !w->conf->listeners[n].identities_count));
 }
 
 /* The rate is the daemon's, and each worker has its share. */
-static bool admit(struct worker *w, size_t n, const struct sockaddr *from)
+static bool admit(struct worker *w, size_t n, int fd, const struct sockaddr *from)
 {
 	unsigned int rate = w->conf->listeners[n].source_rate;
 
 	if (!rate || sources_admit(w->sources, n, from,
 				   SECOND_NS * w->conf->workers / rate,
-				   w->now))
+				   w->now) || knock_is(fd))
 		return true;
 	count(&w->counters->accepted, 1);
 	count(&w->counters->refused_rate, 1);
@@ -303,7 +307,7 @@ static void accept_some(struct worker *w, size_t n)
 				set_doorway(w, n, false);
 			return;
 		}
-		if (admit(w, n, (struct sockaddr *)&from))
+		if (admit(w, n, fd, (struct sockaddr *)&from))
 			connection_accept(w, n, fd);
 		else
 			close(fd);
@@ -370,6 +374,16 @@ static void tell_connections(struct worker *w)
 	message_send(w->supervisor, MESSAGE_CONNECTIONS, NULL, 0, NULL, 0);
 }
 
+static void ask_again(struct worker *w)
+{
+	struct connection *c, *next;
+
+	for (c = w->connections; c; c = next) {
+		next = c->next;
+		connection_ask_again(c);
+	}
+}
+
 static void obey(struct worker *w, struct message *m)
 {
 	switch (m->type) {
@@ -379,6 +393,7 @@ static void obey(struct worker *w, struct message *m)
 		break;
 	case MESSAGE_BROKER:
 		set_channel(w, &w->broker, take_fd(m, 0), ABOUT_BROKER);
+		ask_again(w);
 		break;
 	case MESSAGE_TICKET_KEYS:
 		if (m->len == sizeof(struct message_ticket_keys))
@@ -422,8 +437,11 @@ static void hear_about(struct worker *w, uint64_t about)
 			_exit(0);
 		break;
 	case ABOUT_IDENTITIES:
-		if (!hear(w, w->identities))
-			set_channel(w, &w->identities, -1, 0);
+		if (hear(w, w->identities))
+			break;
+		set_channel(w, &w->identities, -1, 0);
+		/* If it lives, as after a question that took too long: another one. */
+		message_send(w->supervisor, MESSAGE_KEYS, NULL, 0, NULL, 0);
 		break;
 	case ABOUT_BROKER:
 		if (!hear(w, w->broker))
