@@ -172,6 +172,15 @@ listener {name} {{
             self.command()
             other.close()
 
+    def wait_answer(self, want):
+        """Of the backend that is to be; an old worker may not have heard."""
+        def answer():
+            with connect(self.port, self.context) as end:
+                end.sendall(b"after")
+                return end.recv(100)
+
+        wait_for(f"answer {want}", lambda: answer() == want, 10)
+
     def change(self, other, port):
         """To another backend and one more listener, and back."""
         with connect(self.port, self.context) as old:
@@ -179,23 +188,14 @@ listener {name} {{
             self.daemon.configure(self.conf(self.listener("more", port),
                                             backend=other))
             self.command()
-
-            def answer():
-                with connect(self.port, self.context) as new:
-                    new.sendall(b"after")
-                    return new.recv(100)
-
-            # An old worker may not have heard yet.
-            wait_for("answer of the new backend", lambda: answer() == b"AFTER",
-                     5)
+            self.wait_answer(b"AFTER")
             with connect(port, self.context) as new:
                 talk(new)
             talk(old, b"as before")
             self.daemon.configure(self.conf())
             self.command()
             talk(old, b"still as before")
-        with connect(self.port, self.context) as new:
-            talk(new)
+        self.wait_answer(b"after")
         with contextlib.suppress(ConnectionRefusedError):
             socket.create_connection(("127.0.0.1", port), PATIENCE).close()
             raise Failure("a listener that is gone still listens")
@@ -256,6 +256,9 @@ listener {name} {{
                         return False
                 except ConnectionRefusedError:
                     return True
+                except ConnectionResetError:
+                    # It stood at the door when that was closed.
+                    return False
 
             wait_for("refusal", is_closed)
             same("the state", daemon.status()["state"], "draining")
