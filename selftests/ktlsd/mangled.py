@@ -19,7 +19,7 @@ from pairs import CONNECTOR, LISTENER, Bench, exchange, part
 from raw import Raw
 
 SEED = int(os.environ.get("SEED", "1"))
-ROUNDS = int(os.environ.get("ROUNDS", "300"))
+ROUNDS = int(os.environ.get("ROUNDS", "100"))
 BUNCH = 50
 # For an answer, or none.
 MOMENT = 0.05
