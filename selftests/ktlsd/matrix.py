@@ -8,8 +8,8 @@
 The TLS end is OpenSSL or GnuTLS in this process, or a program of Go or Node.js.
 In each cell both ends send, at the same time, and what one has sent is what the
 other has received; the client ends its half first. Then the module says that
-ktlsd's socket was on kernel TLS in both directions. With KTLSD_FULL=1 all cells,
-and each with more bytes; else each cipher and each kind of end once.
+ktlsd's socket was on kernel TLS in both directions. With KTLSD_FULL=1 all
+cells, and each with more bytes; else each cipher and each kind of end once.
 """
 
 import contextlib
@@ -22,8 +22,8 @@ import sys
 import threading
 
 import ends
-from bench import (HERE, PATIENCE, PATIENT, PORTS, Authority, Daemon, Failure, Skip,
-                   in_namespace, new_directory, perform, same, sockets,
+from bench import (HERE, PATIENCE, PATIENT, PORTS, Authority, Daemon, Failure,
+                   Skip, in_namespace, new_directory, perform, same, sockets,
                    wait_for, write)
 
 FULL = os.environ.get("KTLSD_FULL") == "1"

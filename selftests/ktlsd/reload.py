@@ -17,9 +17,9 @@ import sys
 import threading
 import time
 
-from bench import (KTLSCTL, PATIENCE, PATIENT, PORTS, Authority, Daemon, Failure, Server,
-                   client, connect, echo, in_namespace, ktlsctl, new_directory,
-                   perform, same, talk, wait_for)
+from bench import (KTLSCTL, PATIENCE, PATIENT, PORTS, Authority, Daemon,
+                   Failure, Server, client, connect, echo, in_namespace,
+                   ktlsctl, new_directory, perform, same, talk, wait_for)
 
 KEEPERS = 6
 VISITORS = 3
@@ -148,8 +148,12 @@ listener {name} {{
                 raise Failure("no connection was kept by an old process")
         finally:
             note = clients.end()
-        wait_for("end of old processes", lambda: len(self.generations()) == 1)
+        self.wait_alone()
         return note
+
+    def wait_alone(self):
+        """Until nobody is left who has an old configuration."""
+        wait_for("end of old processes", lambda: len(self.generations()) == 1)
 
     def changed(self):
         """What is new is for new connections only."""
@@ -286,6 +290,7 @@ listener {name} {{
         self.daemon.configure("drain-timeout = 2\n" +
                               self.conf(backend=backend))
         self.command()
+        self.wait_alone()
         with connect(self.port, self.context) as end:
             talk(end)
             self.daemon.configure(self.conf())

@@ -15,9 +15,9 @@ import sys
 import threading
 import time
 
-from bench import (KTLSCTL, PATIENCE, PATIENT, PORTS, Authority, Daemon, Failure, Server,
-                   client, connect, echo, in_namespace, new_directory, perform,
-                   run, same, talk, wait_for, write)
+from bench import (KTLSCTL, PATIENCE, PATIENT, PORTS, Authority, Daemon,
+                   Failure, Server, client, connect, echo, in_namespace,
+                   new_directory, perform, run, same, talk, wait_for, write)
 
 SOON = 5
 
@@ -259,7 +259,7 @@ listener {kind.__name__} {{
         before = self.served(place)
         place.put(pair)
         error = wait_for("error in the status",
-                         lambda: self.state(place).get("error"))
+                         lambda: self.state(place).get("error"), 30)
         if words not in error:
             raise Failure(f'the error is "{error}", without "{words}"')
         self.daemon.logged(error)

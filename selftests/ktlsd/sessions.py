@@ -23,10 +23,10 @@ import threading
 import time
 
 import ends
-from bench import (HERE, KTLSCTL, PATIENCE, PATIENT, PORTS, TOP, Authority, Daemon,
-                   Failure, Server, Skip, client, connect, echo, has_kernel_tls,
-                   in_namespace, new_directory, perform, run, same, sockets,
-                   talk, wait_for, write)
+from bench import (HERE, KTLSCTL, PATIENCE, PATIENT, PORTS, TOP, Authority,
+                   Daemon, Failure, Server, Skip, client, connect, echo,
+                   has_kernel_tls, in_namespace, new_directory, perform, run,
+                   same, sockets, talk, wait_for, write)
 
 TLS = {"1.2": ssl.TLSVersion.TLSv1_2, "1.3": ssl.TLSVersion.TLSv1_3}
 VERSIONS = tuple(TLS)
@@ -267,7 +267,8 @@ class Setting:
                 pass
             raise Failure("nothing in common, and no refusal")
         except ssl.SSLError as e:
-            if "NO_APPLICATION_PROTOCOL" not in str(e).upper().replace(" ", "_"):
+            if "no_application_protocol" not in str(e).lower().replace(
+                    " ", "_"):
                 raise Failure(f"it is refused with: {e}") from e
         self.daemon.wait_counter("failed-protocol", before + 1)
 

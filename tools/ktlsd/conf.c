@@ -68,6 +68,7 @@ static const struct option top_options[] = {
 	CONF("handshake", PATH, handshake),
 	CONF("ticket-hours", NUMBER, ticket_hours, FROM_TO(1, 84, "hours")),
 	CONF("drain-timeout", NUMBER, drain_timeout, FROM_TO(1, 86400, "seconds")),
+	CONF("prove-interval", NUMBER, prove_interval, FROM_TO(0, 86400, "seconds")),
 };
 
 #define COMMON								\
@@ -541,6 +542,7 @@ static void read_all(struct reader *r, const struct settings *settings)
 	conf->control = must(strdup("/run/ktlsd/control"));
 	conf->ticket_hours = 12;
 	conf->drain_timeout = 60;
+	conf->prove_interval = 60;
 	for (i = 0; i < settings->count; i++) {
 		const struct section *section = &settings->sections[i];
 

@@ -84,6 +84,7 @@ struct conf {
 	char *handshake;		/* path of the handshake service's, or %NULL */
 	unsigned int ticket_hours;	/* between new keys for session tickets */
 	unsigned int drain_timeout;	/* seconds that old connections have to end */
+	unsigned int prove_interval;	/* seconds between self-connects, 0: none */
 	struct conf_identity *identities;
 	size_t identities_count;
 	struct conf_listener *listeners;

@@ -15,6 +15,7 @@
 #include <libktls.h>
 
 #include "connection.h"
+#include "knock.h"
 #include "ktlsd.h"
 #include "proxy.h"
 #include "worker.h"
@@ -96,11 +97,13 @@ void connection_ask_again(struct connection *c)
 void connection_accept(struct worker *w, size_t listener, int fd)
 {
 	bool is_client = w->conf->listeners[listener].kind == LISTENER_CLIENT;
+	bool proof = !is_client && knock_is(fd);
 	struct connection *c = calloc(1, sizeof(*c));
 	struct timespec ts;
 	int i;
 
-	count(&w->counters->accepted, 1);
+	if (!proof)
+		count(&w->counters->accepted, 1);
 	if (!c) {
 		close(fd);
 		count(&w->counters->refused_connections, 1);
@@ -108,6 +111,7 @@ void connection_accept(struct worker *w, size_t listener, int fd)
 	}
 	c->worker = w;
 	c->listener = listener;
+	c->proof = proof;
 	for (i = 0; i < SIDES; i++) {
 		c->ends[i].fd = -1;
 		c->flows[i].pipe[0] = -1;
@@ -340,6 +344,11 @@ static void run_handshake(struct connection *c)
 		worker_watch(c->worker, &c->ends[SIDE_TLS], EPOLLOUT);
 		return;
 	case HANDSHAKE_FAILED:
+		if (c->proof && c->handshake.failure != FAILURE_KEY) {
+			/* It has no certificate to show, and has seen ours. */
+			connection_end(c, END_NOT_BEGUN);
+			return;
+		}
 		count_failure(n, c->handshake.failure);
 		/* What others do wrong fills no log; what we do does. */
 		log_line(c->handshake.failure == FAILURE_KEY ? LOG_WARNING :
@@ -351,6 +360,12 @@ static void run_handshake(struct connection *c)
 		break;
 	}
 	end_of_handshake(c);
+	if (c->proof) {
+		SSL_shutdown(c->handshake.ssl);
+		c->state = CONNECTION_BACKEND;
+		connection_end(c, END_NOT_BEGUN);
+		return;
+	}
 	count(&n->handshakes_done, 1);
 	count(SSL_version(c->handshake.ssl) == TLS1_3_VERSION ?
 	      &n->handshakes_tls13 : &n->handshakes_tls12, 1);

@@ -76,6 +76,8 @@ struct connection {
 	bool owes_key_update;		/* the other end wants a new key of ours */
 	bool owes_no_renegotiation;	/* or an answer */
 
+	bool proof;			/* it is the prover's, see knock.h */
+
 	/* To be told, once the handshake is over. */
 	struct description {
 		uint64_t cookie;

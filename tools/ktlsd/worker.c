@@ -14,6 +14,7 @@
 
 #include "files.h"
 #include "kernel_ciphers.h"
+#include "knock.h"
 #include "ktlsd.h"
 #include "message.h"
 #include "process.h"
@@ -272,13 +273,13 @@ static void set_doorways(struct worker *w)
 }
 
 /* The rate is the daemon's, and each worker has its share. */
-static bool admit(struct worker *w, size_t n, const struct sockaddr *from)
+static bool admit(struct worker *w, size_t n, int fd, const struct sockaddr *from)
 {
 	unsigned int rate = w->conf->listeners[n].source_rate;
 
 	if (!rate || sources_admit(w->sources, n, from,
 				   SECOND_NS * w->conf->workers / rate,
-				   w->now))
+				   w->now) || knock_is(fd))
 		return true;
 	count(&w->counters->accepted, 1);
 	count(&w->counters->refused_rate, 1);
@@ -306,7 +307,7 @@ static void accept_some(struct worker *w, size_t n)
 				set_doorway(w, n, false);
 			return;
 		}
-		if (admit(w, n, (struct sockaddr *)&from))
+		if (admit(w, n, fd, (struct sockaddr *)&from))
 			connection_accept(w, n, fd);
 		else
 			close(fd);
@@ -385,9 +386,15 @@ static void ask_again(struct worker *w)
 
 static void obey(struct worker *w, struct message *m)
 {
+	int fd;
+
 	switch (m->type) {
 	case MESSAGE_KEYS:
-		remote_key_set_channel(take_fd(m, 0));
+		fd = take_fd(m, 0);
+		remote_key_set_channel(fd);
+		if (w->sign >= 0)
+			close(w->sign);
+		w->sign = fd;
 		set_channel(w, &w->identities, take_fd(m, 1), ABOUT_IDENTITIES);
 		break;
 	case MESSAGE_BROKER:
@@ -436,8 +443,11 @@ static void hear_about(struct worker *w, uint64_t about)
 			_exit(0);
 		break;
 	case ABOUT_IDENTITIES:
-		if (!hear(w, w->identities))
-			set_channel(w, &w->identities, -1, 0);
+		if (hear(w, w->identities))
+			break;
+		set_channel(w, &w->identities, -1, 0);
+		/* If it lives, as after a question that took too long: another one. */
+		message_send(w->supervisor, MESSAGE_KEYS, NULL, 0, NULL, 0);
 		break;
 	case ABOUT_BROKER:
 		if (!hear(w, w->broker))
@@ -555,6 +565,7 @@ static bool set_up(struct worker *w, const int *listeners)
 	signal(SIGINT, SIG_IGN);
 	signal(SIGTERM, SIG_DFL);
 	w->last_turn = &w->turns;
+	w->sign = -1;
 	w->identities = -1;
 	w->broker = -1;
 	w->splices_records = is_sound();
