@@ -19,7 +19,7 @@ from pairs import CONNECTOR, LISTENER, Bench, exchange, part
 from raw import Raw
 
 SEED = int(os.environ.get("SEED", "1"))
-ROUNDS = int(os.environ.get("ROUNDS", "300"))
+ROUNDS = int(os.environ.get("ROUNDS", "100"))
 BUNCH = 50
 # For an answer, or none.
 MOMENT = 0.05
@@ -95,7 +95,7 @@ def to_listener(bench, mangler, version):
     """A client."""
     end = Raw(socket.create_connection(("127.0.0.1", bench.port), PATIENCE),
               version)
-    with contextlib.suppress(ConnectionError), contextlib.closing(end):
+    with contextlib.suppress(OSError), contextlib.closing(end):
         talk(end, mangler, mangler.random.choice((0, 0, 1)))
         end.sock.shutdown(socket.SHUT_WR)
         receive(end.sock)
@@ -107,7 +107,7 @@ def to_connector(bench, mangler, version):
     """A server."""
     with socket.create_connection(("127.0.0.1", bench.connector), PATIENCE):
         end = Raw(bench.remote.accept()[0], version, pem=bench.pem)
-        with contextlib.suppress(ConnectionError), contextlib.closing(end):
+        with contextlib.suppress(OSError), contextlib.closing(end):
             end.incoming.write(receive(end.sock) or b"")
             talk(end, mangler, mangler.random.choice((0, 0, 1)))
     with contextlib.suppress(FileNotFoundError):

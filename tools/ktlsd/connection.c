@@ -515,6 +515,11 @@ void connection_end(struct connection *c, enum connection_end why)
 			worker_put_pipe(w, f->pipe, !f->held);
 		free(f->buffer);
 		f->buffer = NULL;
+		/*
+		 * The broker may have its copy still, with which the socket would
+		 * stay watched, for a connection that is no more.
+		 */
+		worker_watch(w, &c->ends[i], 0);
 		if (c->ends[i].fd >= 0)
 			close(c->ends[i].fd);
 		c->ends[i].fd = -1;
