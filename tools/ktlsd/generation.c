@@ -224,7 +224,8 @@ void generation_drain(struct generation *g)
 	g->draining = true;
 	g->drain_until = monotonic_ns() + g->conf->drain_timeout * 1000ULL * MS;
 	for (i = 0; i < g->conf->listeners_count; i++) {
-		close(g->listeners[i]);
+		if (g->listeners[i] >= 0)
+			close(g->listeners[i]);
 		g->listeners[i] = -1;
 	}
 	generation_tell_workers(g, MESSAGE_DRAIN, NULL, 0);

@@ -121,11 +121,13 @@ static int choose_protocol(SSL *ssl, const unsigned char **out,
 			   unsigned char *len, const unsigned char *in,
 			   unsigned int in_len, void *arg)
 {
-	const struct conf_listener *l = arg;
+	const struct handshake *h = SSL_get_ex_data(ssl, handshake_index);
 
-	(void)ssl;
-	if (SSL_select_next_proto((unsigned char **)out, len, l->alpn,
-				  l->alpn_len, in, in_len) !=
+	(void)arg;
+	if (!h->alpn_len)
+		return SSL_TLSEXT_ERR_NOACK;
+	if (SSL_select_next_proto((unsigned char **)out, len, h->alpn,
+				  h->alpn_len, in, in_len) !=
 	    OPENSSL_NPN_NEGOTIATED)
 		return SSL_TLSEXT_ERR_ALERT_FATAL;
 	return SSL_TLSEXT_ERR_OK;
@@ -194,8 +196,7 @@ static bool set_up_server(SSL_CTX *ctx, struct shop *shop,
 	SSL_CTX_set_tlsext_ticket_key_evp_cb(ctx, use_ticket_key);
 	SSL_CTX_set_tlsext_servername_callback(ctx, choose_identity);
 	SSL_CTX_set_tlsext_servername_arg(ctx, shop);
-	if (l->alpn_len)
-		SSL_CTX_set_alpn_select_cb(ctx, choose_protocol, (void *)l);
+	SSL_CTX_set_alpn_select_cb(ctx, choose_protocol, NULL);
 	SSL_CTX_set_options(ctx, SSL_OP_CIPHER_SERVER_PREFERENCE |
 			    SSL_OP_PRIORITIZE_CHACHA);
 	if (l->client_auth == CLIENT_AUTH_NONE)
@@ -212,8 +213,6 @@ static bool set_up_client(SSL_CTX *ctx, const struct conf_listener *l)
 {
 	SSL_CTX_set_verify(ctx, SSL_VERIFY_PEER, NULL);
 	SSL_CTX_set_session_cache_mode(ctx, SSL_SESS_CACHE_OFF);
-	if (l->alpn_len && SSL_CTX_set_alpn_protos(ctx, l->alpn, l->alpn_len))
-		return false;
 	return l->ca ? SSL_CTX_load_verify_file(ctx, l->ca) :
 		       SSL_CTX_set_default_verify_paths(ctx);
 }
@@ -222,7 +221,7 @@ static SSL_CTX *new_ctx(struct shop *shop, size_t n)
 {
 	const struct conf_listener *l = &shop->conf->listeners[n];
 	const struct kernel_ciphers *kernel = kernel_ciphers();
-	bool client = l->kind == LISTENER_CLIENT;
+	bool client = conf_is_client(l);
 	SSL_CTX *ctx = SSL_CTX_new(client ? TLS_client_method() :
 				   TLS_server_method());
 
@@ -295,6 +294,8 @@ struct shop *shop_open(const struct conf *conf)
 	for (n = 0; n < conf->listeners_count; n++) {
 		const struct conf_listener *l = &conf->listeners[n];
 
+		if (l->kind == LISTENER_HANDSHAKE)
+			continue;
 		shop->ends[n].ctx = calloc(l->identities_count ?: 1,
 					   sizeof(SSL_CTX *));
 		shop->ends[n].bare = new_ctx(shop, n);
@@ -417,27 +418,45 @@ bool shop_is_ready(const struct shop *shop, size_t n)
 
 /* One handshake */
 
-bool handshake_begin(struct handshake *h, struct shop *shop, size_t n, int fd)
+/* An address is verified, but not asked for (RFC 6066, 3). */
+static bool set_server_name(SSL *ssl, const char *name)
+{
+	return X509_VERIFY_PARAM_set1_ip_asc(SSL_get0_param(ssl), name) ||
+	       (SSL_set_tlsext_host_name(ssl, name) && SSL_set1_host(ssl, name));
+}
+
+bool handshake_begin(struct handshake *h, struct shop *shop, size_t n, int fd,
+		     const struct handshake_wish *wish)
 {
 	const struct conf_listener *l = &shop->conf->listeners[n];
 	SSL_CTX *ctx = l->identities_count ? shop->ends[n].ctx[0] :
 					     shop->ends[n].bare;
+	const char *name = wish && *wish->server_name ? wish->server_name :
+			   l->server_name;
+	BIO *bio = wish ? wish->bio : BIO_new_socket(fd, BIO_NOCLOSE);
 
 	memset(h, 0, sizeof(*h));
+	h->alpn = l->alpn;
+	h->alpn_len = l->alpn_len;
+	if (wish && wish->alpn_len) {
+		h->alpn = wish->alpn;
+		h->alpn_len = wish->alpn_len;
+	}
 	h->ssl = SSL_new(ctx);
-	if (!h->ssl || !SSL_set_fd(h->ssl, fd) ||
-	    !SSL_set_ex_data(h->ssl, handshake_index, h) ||
+	if (h->ssl && bio)
+		SSL_set_bio(h->ssl, bio, bio);
+	else
+		BIO_free(bio);
+	if (!h->ssl || !bio || !SSL_set_ex_data(h->ssl, handshake_index, h) ||
 	    !secrets_collect(h->ssl, &h->secrets))
 		goto fail;
-	if (l->kind != LISTENER_CLIENT) {
+	if (!conf_is_client(l)) {
 		SSL_set_accept_state(h->ssl);
 		return true;
 	}
 	SSL_set_connect_state(h->ssl);
-	if (l->server_name &&
-	    !X509_VERIFY_PARAM_set1_ip_asc(SSL_get0_param(h->ssl), l->server_name) &&
-	    (!SSL_set_tlsext_host_name(h->ssl, l->server_name) ||
-	     !SSL_set1_host(h->ssl, l->server_name)))
+	if ((name && !set_server_name(h->ssl, name)) ||
+	    (h->alpn_len && SSL_set_alpn_protos(h->ssl, h->alpn, h->alpn_len)))
 		goto fail;
 	ERR_clear_error();
 	return true;

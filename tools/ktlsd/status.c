@@ -106,6 +106,9 @@ static struct json_object *json_listeners(const struct conf *conf)
 	static const char *const kinds[] = {
 		[LISTENER_SERVER] = "server", [LISTENER_CLIENT] = "client",
 		[LISTENER_FILES] = "files",
+		[LISTENER_SERVICE_SERVER] = "server for programs",
+		[LISTENER_SERVICE_CLIENT] = "client for programs",
+		[LISTENER_HANDSHAKE] = "handshake",
 	};
 	struct json_object *list = json_object_new_array(), *o, *certificates;
 	size_t i, j;

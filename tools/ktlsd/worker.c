@@ -95,6 +95,18 @@ bool worker_add(struct worker *w, struct connection *c)
 	return true;
 }
 
+void worker_move(struct connection *c, size_t listener)
+{
+	c->worker->doorways[c->listener].open--;
+	c->listener = listener;
+	c->worker->doorways[c->listener].open++;
+}
+
+void worker_unwatch(struct worker *w, struct end *end)
+{
+	epoll_ctl(w->epoll, EPOLL_CTL_DEL, end->fd, NULL);
+}
+
 void worker_bury(struct connection *c)
 {
 	struct worker *w = c->worker;
@@ -250,6 +262,20 @@ static void set_doorway(struct worker *w, size_t n, bool open)
 		d->watched = open;
 }
 
+/* Who asks for a service waits as long as one is not ready. */
+static bool is_ready(const struct worker *w, size_t n)
+{
+	size_t i;
+
+	if (w->conf->listeners[n].kind != LISTENER_HANDSHAKE)
+		return shop_is_ready(w->shop, n);
+	for (i = 0; i < w->conf->listeners_count; i++)
+		if (conf_is_service(&w->conf->listeners[i]) &&
+		    !shop_is_ready(w->shop, i))
+			return false;
+	return true;
+}
+
 static void set_doorways(struct worker *w)
 {
 	size_t n;
@@ -257,7 +283,7 @@ static void set_doorways(struct worker *w)
 	for (n = 0; n < w->conf->listeners_count; n++)
 		set_doorway(w, n, !w->draining && w->doorways[n].open <
 			    w->conf->listeners[n].max_connections &&
-			    shop_is_ready(w->shop, n));
+			    is_ready(w, n));
 }
 
 static void accept_some(struct worker *w, size_t n)
@@ -470,7 +496,7 @@ static bool set_up(struct worker *w, const int *listeners)
 	w->epoll = epoll_create1(EPOLL_CLOEXEC);
 	w->doorways = calloc(w->conf->listeners_count, sizeof(*w->doorways));
 	if (w->epoll < 0 || !w->doorways || !remote_key_init() ||
-	    !secrets_init()) {
+	    !secrets_init() || !service_init()) {
 		log_line(LOG_ERR, "cannot start: %s", strerror(errno));
 		return false;
 	}

@@ -39,6 +39,10 @@ struct worker {
 /* For connections. */
 void worker_take_turn(struct connection *c);
 bool worker_watch(struct worker *w, struct end *end);
+/* Before a socket is closed that another process has, too: its events would go on. */
+void worker_unwatch(struct worker *w, struct end *end);
+/* From the listener that it came by to the one that it wants. */
+void worker_move(struct connection *c, size_t listener);
 /*
  * Asks the broker for a file by its @path beneath the listener's root, or with %NULL
  * for a connection to the backend.  Returns 0 or a negative errno.
