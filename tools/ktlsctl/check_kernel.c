@@ -40,34 +40,29 @@ static bool is_loaded_at_boot(char *path, size_t size)
 
 static void check_version(struct checklist *list, const char *release)
 {
-	char *text = read_text("/proc/version");
-	struct kernel k = { 0 };
-	unsigned int fixed;
+	struct ktls_kernel k;
 
-	if (text)
-		parse_proc_version(text, &k);
-	free(text);
-	fixed = fixed_version(&k);
+	ktls_get_kernel(&k);
 	if (!k.is_debian) {
 		add_item(list, "kernel", "version", STATE_UNKNOWN,
 			 "Linux %s is not Debian's (/proc/version); which fixes of kernel TLS it has is not known here",
 			 release);
 		return;
 	}
-	if (!fixed) {
+	if (!k.fixed) {
 		add_item(list, "kernel", "version", STATE_UNKNOWN,
 			 "Debian %u.%u.%u (/proc/version); which version of this series fixed kernel TLS is not known here",
-			 k.debian[0], k.debian[1], k.debian[2]);
+			 k.version[0], k.version[1], k.version[2]);
 		return;
 	}
 	add_item(list, "kernel", "version",
-		 k.debian[2] < fixed ? STATE_PROBLEM : STATE_OK,
+		 k.version[2] < k.fixed ? STATE_PROBLEM : STATE_OK,
 		 "Debian %u.%u.%u (/proc/version), and kernel TLS was fixed in %u.%u.%u%s",
-		 k.debian[0], k.debian[1], k.debian[2], k.debian[0], k.debian[1],
-		 fixed, k.debian[2] < fixed ?
+		 k.version[0], k.version[1], k.version[2], k.version[0], k.version[1],
+		 k.fixed, k.version[2] < k.fixed ?
 		 ": data may be lost when a pipe is full, or receiving get out of step" :
 		 "");
-	if (k.debian[2] < fixed)
+	if (k.version[2] < k.fixed)
 		add_fix(list, "type: apt update && apt full-upgrade, then reboot");
 }
 

@@ -126,36 +126,6 @@ bool has_word(const char *text, const char *word)
 	return false;
 }
 
-/*
- * "Linux version 6.12.115-amd64 (debian-kernel@lists.debian.org) (gcc ...) #1
- * SMP PREEMPT_DYNAMIC Debian 6.12.115-1 (2026-10-02)": the release may stand
- * still while the package goes on, as 6.1.0-49-amd64 does.  A kernel of one's
- * own has Debian's compiler at most.
- */
-void parse_proc_version(const char *text, struct kernel *k)
-{
-	const char *s = strchr(text, '#');
-
-	memset(k, 0, sizeof(*k));
-	if (!s || !strstr(text, "(debian-kernel@lists.debian.org)"))
-		return;
-	s = strstr(s, " Debian ");
-	if (s && sscanf(s, " Debian %u.%u.%u", &k->debian[0], &k->debian[1],
-			&k->debian[2]) == 3)
-		k->is_debian = true;
-}
-
-unsigned int fixed_version(const struct kernel *k)
-{
-	if (!k->is_debian)
-		return 0;
-	if (k->debian[0] == 6 && k->debian[1] == 1)
-		return 192;
-	if (k->debian[0] == 6 && k->debian[1] == 12)
-		return 115;
-	return 0;
-}
-
 char parse_config(const char *text, const char *name)
 {
 	size_t len = strlen(name);

@@ -22,20 +22,6 @@ char *read_open(int fd, size_t max, size_t *size);
 /* Is @word one of the words of @text? */
 bool has_word(const char *text, const char *word);
 
-/* /proc/version */
-struct kernel {
-	bool is_debian;		/* its kernel package, not just its compiler */
-	unsigned int debian[3];	/* the package's version: 6, 12, 115 */
-};
-
-void parse_proc_version(const char *text, struct kernel *kernel);
-
-/*
- * The version of a series that Debian fixed kernel TLS in; 0 if it is not
- * known for this one.
- */
-unsigned int fixed_version(const struct kernel *kernel);
-
 /* The value of a setting ("CONFIG_TLS") in a kernel's config, or 0. */
 char parse_config(const char *text, const char *name);
 /* Is the module in modules.dep or modules.builtin? */

@@ -202,6 +202,16 @@ static void read_path(struct reader *r, const struct setting *s, char **to)
 	*to = must(strdup(s->values[0]));
 }
 
+static void add_protocol(struct conf_listener *l, const char *name)
+{
+	size_t len = strlen(name);
+
+	l->alpn = must(realloc(l->alpn, l->alpn_len + 1 + len));
+	l->alpn[l->alpn_len++] = len;
+	memcpy(l->alpn + l->alpn_len, name, len);
+	l->alpn_len += len;
+}
+
 static void read_protocols(struct reader *r, const struct setting *s,
 			   struct conf_listener *l)
 {
@@ -214,10 +224,7 @@ static void read_protocols(struct reader *r, const struct setting *s,
 			    s->name);
 			return;
 		}
-		l->alpn = must(realloc(l->alpn, l->alpn_len + 1 + len));
-		l->alpn[l->alpn_len++] = len;
-		memcpy(l->alpn + l->alpn_len, s->values[i], len);
-		l->alpn_len += len;
+		add_protocol(l, s->values[i]);
 	}
 }
 
@@ -414,6 +421,8 @@ static void finish_server(struct reader *r, struct conf_listener *l)
 			 l->name);
 	if (r->draft.root) {
 		read_path(r, r->draft.root, &l->root);
+		if (!l->alpn_len)
+			add_protocol(l, "http/1.1");
 		if (l->proxy_protocol)
 			bad(r, r->draft.root,
 			    "with root there is nobody to speak proxy-protocol to; remove it");

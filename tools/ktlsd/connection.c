@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/epoll.h>
 #include <sys/socket.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
@@ -41,12 +42,10 @@ static bool add_end(struct connection *c, enum side side, int fd)
 
 	e->fd = fd;
 	e->side = side;
-	/* The first call that waits tells otherwise. */
-	e->readable = true;
 	e->writable = true;
 	set_option(fd, IPPROTO_TCP, TCP_NODELAY);
 	set_option(fd, SOL_SOCKET, SO_KEEPALIVE);
-	return worker_watch(c->worker, e);
+	return worker_watch(c->worker, e, EPOLLIN);
 }
 
 bool connection_begin_handshake(struct connection *c,
@@ -70,10 +69,13 @@ bool connection_begin_handshake(struct connection *c,
 
 static void begin_handshake(struct connection *c)
 {
-	if (connection_begin_handshake(c, NULL))
-		connection_run(c);
-	else
+	if (!connection_begin_handshake(c, NULL)) {
 		connection_end(c, END_NOT_BEGUN);
+		return;
+	}
+	/* A client has to say something first. */
+	if (conf_is_client(conf_of(c)))
+		connection_run(c);
 }
 
 static void ask_backend(struct connection *c)
@@ -315,6 +317,9 @@ static void begin_relay(struct connection *c)
 		connection_end(c, END_BACKEND);
 		return;
 	}
+	/* Of what OpenSSL holds epoll knows nothing. */
+	if (!c->kernel_rx)
+		c->ends[SIDE_TLS].readable = true;
 	relay_run(c);
 }
 
@@ -366,7 +371,10 @@ static void run_handshake(struct connection *c)
 
 	switch (handshake_step(&c->handshake)) {
 	case HANDSHAKE_READ:
+		worker_watch(c->worker, &c->ends[SIDE_TLS], EPOLLIN);
+		return;
 	case HANDSHAKE_WRITE:
+		worker_watch(c->worker, &c->ends[SIDE_TLS], EPOLLOUT);
 		return;
 	case HANDSHAKE_FAILED:
 		count_failure(n, c->handshake.failure);
@@ -452,6 +460,10 @@ void connection_run(struct connection *c)
 		serve_run(c);
 		break;
 	case CONNECTION_BACKEND:
+		/* What it says is for later. */
+		worker_watch(c->worker, &c->ends[SIDE_TLS], 0);
+		worker_watch(c->worker, &c->ends[SIDE_PLAIN], 0);
+		break;
 	case CONNECTION_DEAD:
 		break;
 	}

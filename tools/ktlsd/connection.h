@@ -26,17 +26,19 @@ enum side {
 	SIDES,
 };
 
-/* One of its sockets.  What is known of it holds until a call says -EAGAIN. */
+/* One of its sockets. */
 struct end {
 	int fd;			/* -1: there is none yet */
 	enum side side;
-	bool readable;
-	bool writable;
+	bool readable;		/* as epoll said, and nothing else since */
+	bool writable;		/* until a call says otherwise */
+	uint32_t watched;	/* events that epoll is asked for, 0: it is not */
 };
 
 /* What goes from one end to the other. */
 struct flow {
-	bool copied;		/* through a buffer; else through a pipe */
+	bool copied;		/* through a buffer, always */
+	bool bulk;		/* through a pipe, as there is much */
 	bool ended;		/* no more will come, and */
 	bool done;		/* the other end has been told */
 	int pipe[2];		/* while something is in it */
@@ -145,6 +147,8 @@ void relay_run(struct connection *c);
 /* serve.c: files instead of a backend. */
 void serve_begin(struct connection *c);
 void serve_run(struct connection *c);
+/* No request after the one that is under way. */
+void serve_drain(struct connection *c);
 /* The broker's answer: a descriptor, or a negative errno. */
 void serve_granted(struct connection *c, int fd_or_error);
 

@@ -201,7 +201,9 @@ static void accept_client(struct control *c)
 
 static void send_answer(struct client *client)
 {
+	char rest[4096];
 	ssize_t n;
+	int i;
 
 	while (client->sent < client->answer_len) {
 		n = send(client->fd, client->answer + client->sent,
@@ -215,6 +217,10 @@ static void send_answer(struct client *client)
 		client->sent += n;
 		client->until = monotonic_ns() + PATIENCE;
 	}
+	/* What stays unread would have the kernel take the answer back. */
+	for (i = 0; i < 16; i++)
+		if (recv(client->fd, rest, sizeof(rest), 0) <= 0)
+			break;
 	drop(client);
 }
 

@@ -18,14 +18,14 @@
 #define TURN_MAX (1024 * 1024)		/* bytes, before others have their turn */
 #define LINGER_MAX (1024 * 1024)	/* bytes that are read for nothing */
 
-/* A request and its answer: there is none while the connection is idle. */
+/*
+ * A request and the head of its answer.  There is none while the connection is idle,
+ * or while it gets a file: it is large, and connections are many.
+ */
 struct exchange {
 	struct http_request request;
 	struct http_answer answer;
-	int fd;
 	size_t sent;		/* of the answer's head */
-	off_t offset;		/* of the file */
-	off_t left;		/* of its part */
 	size_t len;		/* of @buf */
 	char buf[HTTP_HEAD_MAX];
 };
@@ -43,8 +43,13 @@ struct files {
 		STATE_ABORT,
 	} state;
 	bool draining;
+	bool keep_alive;	/* behind this answer */
+	bool unread;		/* by us, of what the client sends with its request */
 	uint64_t deadline;
 	size_t lingered;
+	int fd;			/* the file that is sent, or -1 */
+	off_t offset;
+	off_t left;
 	struct exchange *exchange;
 };
 
@@ -60,23 +65,22 @@ static void set_state(struct files *f, enum state state, uint64_t timeout)
 	f->deadline = timeout ? monotonic_ns() + timeout : 0;
 }
 
-static void close_file(struct exchange *e)
+static void close_file(struct files *f)
 {
-	if (e->fd >= 0)
-		close(e->fd);
-	e->fd = -1;
+	if (f->fd >= 0)
+		close(f->fd);
+	f->fd = -1;
 }
 
 static void end_exchange(struct files *f)
 {
-	if (f->exchange)
-		close_file(f->exchange);
 	free(f->exchange);
 	f->exchange = NULL;
 }
 
 static enum step end(struct files *f, enum state state)
 {
+	close_file(f);
 	end_exchange(f);
 	set_state(f, state, 0);
 	return STEP_WAIT;
@@ -87,8 +91,10 @@ static void begin_answer(struct files *f)
 	struct exchange *e = f->exchange;
 
 	e->sent = 0;
-	e->offset = e->answer.offset;
-	e->left = e->answer.len;
+	f->offset = e->answer.offset;
+	f->left = e->answer.len;
+	f->keep_alive = e->answer.keep_alive;
+	f->unread = e->request.unread;
 	set_state(f, STATE_ANSWER, SEND_TIMEOUT);
 }
 
@@ -140,7 +146,6 @@ static enum step read_request(struct files *f, bool *readable)
 		if (!e)
 			return end(f, STATE_ABORT);
 		http_request_init(&e->request);
-		e->fd = -1;
 		e->len = 0;
 		f->exchange = e;
 	}
@@ -166,23 +171,24 @@ static enum step read_request(struct files *f, bool *readable)
 static enum step end_answer(struct files *f)
 {
 	struct exchange *e = f->exchange;
-	size_t used = e->request.parsed;
+	size_t used;
 
-	if (e->request.unread) {
+	close_file(f);
+	if (f->unread) {
 		/* Who closes now resets, and what the client has not read yet is lost. */
 		end_exchange(f);
 		set_state(f, STATE_LINGER, LINGER_TIMEOUT);
 		return STEP_ON;
 	}
-	if (!e->answer.keep_alive || f->draining)
+	if (!f->keep_alive || f->draining)
 		return end(f, STATE_CLOSE);
-	if (e->len == used) {
+	if (!e || e->len == e->request.parsed) {
 		end_exchange(f);
 		set_state(f, STATE_REQUEST, IDLE_TIMEOUT);
 		return STEP_ON;
 	}
 	/* The next request came along. */
-	close_file(e);
+	used = e->request.parsed;
 	e->len -= used;
 	memmove(e->buf, e->buf + used, e->len);
 	http_request_init(&e->request);
@@ -190,17 +196,15 @@ static enum step end_answer(struct files *f)
 	return parse(f);
 }
 
-/* Writes for one turn. */
-static enum step write_answer(struct files *f)
+static enum step write_head(struct files *f)
 {
 	struct transport *t = &f->transport;
 	struct exchange *e = f->exchange;
-	size_t turn = TURN_MAX;
 	ssize_t len;
 
 	while (e->sent < e->answer.head_len) {
 		len = t->write(t->arg, e->answer.head + e->sent,
-			       e->answer.head_len - e->sent, e->left);
+			       e->answer.head_len - e->sent, f->left);
 		if (len == -EAGAIN)
 			return STEP_WAIT;
 		if (len <= 0)
@@ -208,17 +212,31 @@ static enum step write_answer(struct files *f)
 		e->sent += len;
 		f->deadline = monotonic_ns() + SEND_TIMEOUT;
 	}
-	while (e->left) {
+	if (f->left && e->len == e->request.parsed)
+		end_exchange(f);
+	return STEP_ON;
+}
+
+/* Writes for one turn. */
+static enum step write_answer(struct files *f)
+{
+	struct transport *t = &f->transport;
+	size_t turn = TURN_MAX;
+	ssize_t len;
+
+	if (f->exchange && write_head(f) == STEP_WAIT)
+		return STEP_WAIT;
+	while (f->left) {
 		if (!turn)
 			return STEP_WAIT;
-		len = t->send_file(t->arg, e->fd, &e->offset,
-				   e->left < (off_t)turn ? (size_t)e->left : turn);
+		len = t->send_file(t->arg, f->fd, &f->offset,
+				   f->left < (off_t)turn ? (size_t)f->left : turn);
 		if (len == -EAGAIN)
 			return STEP_WAIT;
 		/* The file has become shorter: nothing else may stand for its bytes. */
 		if (len <= 0)
 			return end(f, STATE_ABORT);
-		e->left -= len;
+		f->left -= len;
 		turn -= len;
 		f->deadline = monotonic_ns() + SEND_TIMEOUT;
 	}
@@ -357,15 +375,14 @@ static bool is_directory(const char *path)
  * What fits behind the head goes with it: that is cheaper than to have the kernel
  * fetch it.  Returns false if the file is shorter than it was.
  */
-static bool join_body(struct exchange *e)
+static bool join_body(struct http_answer *a, int fd)
 {
-	struct http_answer *a = &e->answer;
 	ssize_t len;
 
 	if (a->len > (off_t)(sizeof(a->head) - a->head_len))
 		return true;
 	for (; a->len; a->len -= len) {
-		len = pread(e->fd, a->head + a->head_len, a->len, a->offset);
+		len = pread(fd, a->head + a->head_len, a->len, a->offset);
 		if (len <= 0)
 			return false;
 		a->head_len += len;
@@ -384,7 +401,7 @@ struct files_next files_granted(struct files *f, int fd, int error)
 			close(fd);
 		return next_of(f);
 	}
-	e->fd = fd;
+	f->fd = fd;
 	if (!error && fstat(fd, &st))
 		error = -errno;
 	if (f->draining)
@@ -392,7 +409,7 @@ struct files_next files_granted(struct files *f, int fd, int error)
 
 	if (!error) {
 		http_answer_file(&e->request, &st, time(NULL), &e->answer);
-		if (join_body(e))
+		if (join_body(&e->answer, fd))
 			begin_answer(f);
 		else
 			end(f, STATE_ABORT);
@@ -425,6 +442,7 @@ struct files *files_new(const struct transport *transport,
 	f->transport = *transport;
 	f->wish = wish;
 	f->wish_arg = wish_arg;
+	f->fd = -1;
 	set_state(f, STATE_REQUEST, IDLE_TIMEOUT);
 	return f;
 }
@@ -433,6 +451,7 @@ void files_free(struct files *f)
 {
 	if (!f)
 		return;
+	close_file(f);
 	end_exchange(f);
 	free(f);
 }

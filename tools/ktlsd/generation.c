@@ -178,7 +178,7 @@ struct generation *generation_start(struct conf *conf, const struct generation *
 		if (start(g, p))
 			continue;
 		fprintf(errors, "%s: could not start all processes\n", conf->path);
-		generation_kill(g);
+		generation_kill(g, old ? old->conf : NULL);
 		for (n = 0; (p = generation_process(g, n)); n++)
 			if (p->pid)
 				waitpid(p->pid, NULL, 0);
@@ -215,30 +215,26 @@ bool generation_alive(const struct generation *g)
 	return g->keys.pid || g->broker.pid || has_workers(g);
 }
 
-void generation_drain(struct generation *g)
+void generation_drain(struct generation *g, const struct conf *kept)
 {
-	size_t i;
-
 	if (g->draining)
 		return;
 	g->draining = true;
 	g->drain_until = monotonic_ns() + g->conf->drain_timeout * 1000ULL * MS;
-	for (i = 0; i < g->conf->listeners_count; i++) {
-		if (g->listeners[i] >= 0)
-			close(g->listeners[i]);
-		g->listeners[i] = -1;
-	}
+	/* In this order, or workers would see sockets that do not listen. */
 	generation_tell_workers(g, MESSAGE_DRAIN, NULL, 0);
+	listen_close(g->conf, g->listeners, kept);
 	if (!has_workers(g))
-		generation_kill(g);
+		generation_kill(g, kept);
 }
 
-void generation_kill(struct generation *g)
+void generation_kill(struct generation *g, const struct conf *kept)
 {
 	struct process *p;
 	size_t n;
 
 	g->stopping = true;
+	listen_close(g->conf, g->listeners, kept);
 	for (n = 0; (p = generation_process(g, n)); n++)
 		process_kill(p);
 }
@@ -267,7 +263,7 @@ void generation_reaped(struct generation *g, struct process *p, int status)
 				 pid, how);
 		/* Without workers there is nobody to sign or to connect for. */
 		if (!g->stopping && !has_workers(g))
-			generation_kill(g);
+			generation_kill(g, NULL);
 		return;
 	}
 	if (now - p->started > LIVED)
@@ -316,9 +312,7 @@ void generation_free(struct generation *g, struct counters *counters)
 {
 	size_t i;
 
-	for (i = 0; i < g->conf->listeners_count; i++)
-		if (g->listeners[i] >= 0)
-			close(g->listeners[i]);
+	listen_close(g->conf, g->listeners, NULL);
 	for (i = 0; i < g->conf->workers; i++) {
 		if (counters)
 			counters_add(counters, g->counters[i], false);

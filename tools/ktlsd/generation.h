@@ -43,10 +43,10 @@ struct generation *generation_start(struct conf *conf, const struct generation *
 bool generation_ready(const struct generation *g);
 /* Whether there is a process left. */
 bool generation_alive(const struct generation *g);
-/* No new connections. */
-void generation_drain(struct generation *g);
-/* At once. */
-void generation_kill(struct generation *g);
+/* No new connections.  @kept: the configuration that goes on, or %NULL. */
+void generation_drain(struct generation *g, const struct conf *kept);
+/* At once; likewise. */
+void generation_kill(struct generation *g, const struct conf *kept);
 /* Of dead ones.  What they counted goes to @counters. */
 void generation_free(struct generation *g, struct counters *counters);
 

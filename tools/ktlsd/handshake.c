@@ -16,8 +16,8 @@
 #include "ktlsd.h"
 #include "remote_key.h"
 
-/* What a server sends of its own accord, as OpenSSL does. */
-#define TICKETS 2
+/* What a server sends of its own accord: as many as one more connection takes. */
+#define TICKETS 1
 
 struct identity {
 	X509 *certificate;
@@ -40,6 +40,7 @@ struct shop {
 static int shop_index = -1;	/* of SSL_CTX: the shop */
 static int listener_index = -1;	/* of SSL_CTX: the listener */
 static int handshake_index = -1;	/* of SSL */
+static EVP_CIPHER *ticket_cipher;
 
 /* Session tickets */
 
@@ -70,7 +71,7 @@ static int use_ticket_key(SSL *ssl, unsigned char *name, unsigned char *iv,
 						     0);
 	params[2] = OSSL_PARAM_construct_end();
 	if (EVP_MAC_CTX_set_params(mac, params) <= 0 ||
-	    EVP_CipherInit_ex2(cipher, EVP_aes_256_cbc(), key->aes, iv, encrypt,
+	    EVP_CipherInit_ex2(cipher, ticket_cipher, key->aes, iv, encrypt,
 			       NULL) <= 0)
 		return -1;
 	/* A ticket under an older key is answered with one under the newest. */
@@ -282,9 +283,12 @@ struct shop *shop_open(const struct conf *conf)
 		listener_index = SSL_CTX_get_ex_new_index(0, NULL, NULL, NULL,
 							  NULL);
 		handshake_index = SSL_get_ex_new_index(0, NULL, NULL, NULL, NULL);
+		ticket_cipher = EVP_CIPHER_fetch(NULL, "AES-256-CBC", NULL);
 	}
-	if (!shop)
+	if (!shop || !ticket_cipher) {
+		free(shop);
 		return NULL;
+	}
 	shop->conf = conf;
 	shop->ends = calloc(conf->listeners_count, sizeof(*shop->ends));
 	shop->identities = calloc(conf->identities_count ?: 1,

@@ -152,7 +152,7 @@ static STACK_OF(X509) *read_chain(const struct text *t, char *error)
 	if (good && (ERR_GET_REASON(ERR_peek_last_error()) !=
 		     PEM_R_NO_START_LINE || text_is_cut(t)))
 		good = fail(error,
-			    "%s is damaged or half-written: it ends, or is no PEM, behind certificate %d",
+			    "%s is damaged or half-written (%d certificates before that are whole): write it anew, and rename it into place",
 			    t->path, sk_X509_num(chain));
 	if (good && !sk_X509_num(chain))
 		good = fail(error,
@@ -199,7 +199,7 @@ static EVP_PKEY *read_key(const struct text *t, char *error)
 		     t->path);
 	else
 		fail(error,
-		     "the private key in %s is damaged, half-written or of an unknown kind",
+		     "the private key in %s is damaged, half-written or of an unknown kind: \"openssl pkey -in\" has to be able to read it",
 		     t->path);
 	return NULL;
 }

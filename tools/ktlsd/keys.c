@@ -11,7 +11,6 @@
 #include <openssl/evp.h>
 #include <openssl/rsa.h>
 #include <seccomp.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -123,9 +122,9 @@ static void replace(struct slot *s, struct identity *id)
 	char serial[41];
 
 	describe_serial(id, serial);
-	log_line(LOG_NOTICE, "%s: %s certificate, serial %s, generation %u",
-		 s->conf->chain, s->present ? "renewed" : "loaded", serial,
-		 s->generation + 1);
+	log_line(s->present ? LOG_NOTICE : LOG_INFO,
+		 "%s: %s certificate, serial %s, generation %u", s->conf->chain,
+		 s->present ? "renewed" : "loaded", serial, s->generation + 1);
 	identity_free(s->former);
 	s->former = s->present;
 	s->present = id;
@@ -660,8 +659,8 @@ static void make_secure_heap(const struct conf *conf)
 	const size_t files = 2 << 20;
 	size_t size = files;
 
-	/* Files while they are read, and up to three keys of each identity. */
-	while (size < files + conf->identities_count * 3 * (32 << 10))
+	/* Files while they are read, and two keys of each identity. */
+	while (size < files + conf->identities_count * (16 << 10))
 		size *= 2;
 	CRYPTO_secure_malloc_init(size, 64);
 }
@@ -669,7 +668,6 @@ static void make_secure_heap(const struct conf *conf)
 static bool begin(struct keys *k, const struct conf *conf)
 {
 	prctl(PR_SET_DUMPABLE, 0);
-	signal(SIGPIPE, SIG_IGN);
 	make_secure_heap(conf);
 	k->epoll = epoll_create1(EPOLL_CLOEXEC);
 	k->watch = watch_new(&times);
@@ -770,7 +768,6 @@ int keys_run(const struct conf *conf, int supervisor_fd)
 	struct keys k = { .supervisor = supervisor_fd, .epoll = -1 };
 	int status = EXIT_FAILURE;
 
-	log_name("keys");
 	if (begin(&k, conf)) {
 		status = EXIT_SUCCESS;
 		if (tell_supervisor(&k)) {

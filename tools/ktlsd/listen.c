@@ -201,3 +201,42 @@ bool listen_open(const struct conf *conf, int *fds, const struct conf *old,
 	}
 	return good;
 }
+
+static bool has_address(const struct conf *conf, const struct address *wanted)
+{
+	size_t i;
+
+	for (i = 0; conf && i < conf->listeners_count; i++)
+		if (address_equal(&conf->listeners[i].address, wanted))
+			return true;
+	return false;
+}
+
+/* For all processes that have it, and not only for this one. */
+static void stop_listening(const struct address *a, int fd)
+{
+	int passed = find_passed(a);
+
+	if (passed >= 0) {
+		/* It is systemd's, which goes on. */
+		close(passed);
+		return;
+	}
+	shutdown(fd, SHUT_RDWR);
+	if (a->any.sa_family == AF_UNIX && a->un.sun_path[0])
+		unlink(a->un.sun_path);
+}
+
+void listen_close(const struct conf *conf, int *fds, const struct conf *kept)
+{
+	size_t i;
+
+	for (i = 0; i < conf->listeners_count; i++) {
+		if (fds[i] < 0)
+			continue;
+		if (!has_address(kept, &conf->listeners[i].address))
+			stop_listening(&conf->listeners[i].address, fds[i]);
+		close(fds[i]);
+		fds[i] = -1;
+	}
+}

@@ -16,4 +16,11 @@ struct conf;
 bool listen_open(const struct conf *conf, int *fds, const struct conf *old,
 		 const int *old_fds, FILE *errors);
 
+/*
+ * Closes them.  At addresses that @kept, which may be %NULL, has not, nobody listens
+ * any more, whichever process has the socket, and the files of Unix sockets go; but
+ * what systemd has opened is systemd's.
+ */
+void listen_close(const struct conf *conf, int *fds, const struct conf *kept);
+
 #endif /* LISTEN_H */

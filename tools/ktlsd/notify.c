@@ -94,7 +94,9 @@ void notify(const char *format, ...)
 	fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
 	if (fd < 0)
 		return;
-	if (sendto(fd, text, len, MSG_NOSIGNAL, (struct sockaddr *)&to, to_len) < 0)
+	/* Whoever does not read that is not to hold us up. */
+	if (sendto(fd, text, len, MSG_NOSIGNAL | MSG_DONTWAIT,
+		   (struct sockaddr *)&to, to_len) < 0)
 		log_line(LOG_WARNING, "could not notify systemd: %s", strerror(errno));
 	close(fd);
 }

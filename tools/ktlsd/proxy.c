@@ -25,7 +25,7 @@
 #define CLIENT_CERT_CONN 0x02
 #define CLIENT_CERT_SESS 0x04
 
-static const unsigned char signature[12] = "\r\n\r\n\0\r\nQUIT\n";
+static const char signature[] = "\r\n\r\n\0\r\nQUIT\n";
 
 /* Where what is written goes; what does not fit is counted only. */
 struct writer {
@@ -175,7 +175,7 @@ size_t proxy_header(const struct proxy_client *client, unsigned char *header,
 	uint16_t len;
 	uint32_t crc;
 
-	put(&w, signature, sizeof(signature));
+	put(&w, signature, sizeof(signature) - 1);
 	if (!put_addresses(&w, client->source, client->destination)) {
 		put_u8(&w, COMMAND_LOCAL);
 		put_u8(&w, FAMILY_UNKNOWN);

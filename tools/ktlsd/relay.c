@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
  * From one end of a connection to the other: by splice() where the kernel does
- * the records, else through a buffer.
+ * the records and there is much to move, else through a buffer.
  */
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -16,8 +18,6 @@
 #include "tls_end.h"
 #include "worker.h"
 
-/* As much as a record holds (RFC 8446, 5.1). */
-#define BUFFER_BYTES 16384
 /* In one turn, so that others get theirs. */
 #define TURN_BYTES (1024 * 1024)
 /* How long the other half of a connection may be silent. */
@@ -47,105 +47,10 @@ static void end_by_errno(struct connection *c, enum side side, int err)
 		       END_BROKEN : END_RESET);
 }
 
-/* Reading */
-
-/* A record that is no data stands in front. */
-static int take_control_record(struct connection *c, struct flow *f)
+/* What is done with the result of a read that brought nothing. */
+static int read_nothing(struct connection *c, struct flow *f, struct end *from,
+			ssize_t n)
 {
-	uint8_t content[BUFFER_BYTES], type;
-	struct end *e = &c->ends[SIDE_TLS];
-	ssize_t n;
-	int ret;
-
-	n = ktls_receive(e->fd, content, sizeof(content), &type, MSG_DONTWAIT);
-	if (n == -EAGAIN) {
-		e->readable = false;
-		return STEP_NOTHING;
-	}
-	if (n < 0) {
-		end_by_errno(c, SIDE_TLS, n);
-		return STEP_OVER;
-	}
-	if (!n && !type) {
-		connection_end(c, END_TRUNCATED);
-		return STEP_OVER;
-	}
-	if (type == KTLS_RECORD_DATA && !n)
-		return 1;
-	if (type == KTLS_RECORD_DATA) {
-		/* splice() had another reason, and would have it again. */
-		f->copied = true;
-		f->buffer = malloc(BUFFER_BYTES);
-		if (!f->buffer) {
-			connection_end(c, END_FAILED);
-			return STEP_OVER;
-		}
-		__builtin_memcpy(f->buffer, content, n);
-		f->start = 0;
-		f->held = n;
-		return n;
-	}
-	ret = post_handshake_record(c, type, content, n);
-	if (ret < 0)
-		return STEP_OVER;
-	f->ended = ret;
-	return 1;
-}
-
-/* Into the pipe, which is empty. */
-static int pull_spliced(struct connection *c, struct flow *f, struct end *from)
-{
-	ssize_t n;
-
-	if (f->pipe[0] < 0 && !worker_get_pipe(c->worker, f->pipe)) {
-		connection_end(c, END_FAILED);
-		return STEP_OVER;
-	}
-	do
-		n = splice(from->fd, NULL, f->pipe[1], NULL, PIPE_BYTES,
-			   SPLICE_F_MOVE | SPLICE_F_NONBLOCK);
-	while (n < 0 && errno == EINTR);
-	if (n > 0) {
-		f->held += n;
-		return n;
-	}
-	if (n < 0 && errno == EAGAIN) {
-		/* Or what there is has filled the pipe. */
-		if (!f->held)
-			from->readable = false;
-		return STEP_NOTHING;
-	}
-	if (from->side == SIDE_TLS && (!n || errno == EINVAL || errno == EIO))
-		return f->held ? STEP_NOTHING : take_control_record(c, f);
-	if (n < 0) {
-		end_by_errno(c, from->side, -errno);
-		return STEP_OVER;
-	}
-	f->ended = true;
-	return 1;
-}
-
-static int pull_copied(struct connection *c, struct flow *f, struct end *from)
-{
-	ssize_t n;
-
-	if (!f->buffer)
-		f->buffer = malloc(BUFFER_BYTES);
-	if (!f->buffer) {
-		connection_end(c, END_FAILED);
-		return STEP_OVER;
-	}
-	if (from->side == SIDE_PLAIN)
-		n = recv(from->fd, f->buffer, BUFFER_BYTES, MSG_DONTWAIT);
-	else
-		n = tls_read(c, f->buffer, BUFFER_BYTES);
-	if (from->side == SIDE_PLAIN && n < 0)
-		n = -errno;
-	if (n > 0) {
-		f->start = 0;
-		f->held = n;
-		return n;
-	}
 	switch (n) {
 	case 0:
 		f->ended = true;
@@ -170,24 +75,8 @@ static int pull_copied(struct connection *c, struct flow *f, struct end *from)
 	}
 }
 
-/* Writing */
-
-static int push(struct connection *c, struct flow *f, struct end *to)
+static int wrote(struct connection *c, struct flow *f, struct end *to, ssize_t n)
 {
-	ssize_t n;
-
-	do {
-		if (!f->copied)
-			n = splice(f->pipe[0], NULL, to->fd, NULL, f->held,
-				   SPLICE_F_MOVE | SPLICE_F_NONBLOCK);
-		else if (to->side == SIDE_TLS)
-			n = tls_write(c, f->buffer + f->start, f->held, false);
-		else
-			n = send(to->fd, f->buffer + f->start, f->held,
-				 MSG_DONTWAIT | MSG_NOSIGNAL);
-	} while (n == -1 && errno == EINTR);
-	if (n == -1)
-		n = -errno;
 	if (n == -EAGAIN) {
 		to->writable = false;
 		return STEP_NOTHING;
@@ -196,11 +85,115 @@ static int push(struct connection *c, struct flow *f, struct end *to)
 		end_by_errno(c, to->side, n);
 		return STEP_OVER;
 	}
-	f->start += n;
 	f->held -= n;
 	count(to->side == SIDE_TLS ? &c->worker->counters->bytes_out :
 	      &c->worker->counters->bytes_in, n);
 	return n;
+}
+
+/* Through a buffer: what is small costs less so */
+
+static int push_copied(struct connection *c, struct flow *f, struct end *to,
+		       const uint8_t *bytes)
+{
+	ssize_t n;
+
+	if (to->side == SIDE_TLS) {
+		n = tls_write(c, bytes, f->held, false);
+	} else {
+		do
+			n = send(to->fd, bytes, f->held,
+				 MSG_DONTWAIT | MSG_NOSIGNAL);
+		while (n < 0 && errno == EINTR);
+		if (n < 0)
+			n = -errno;
+	}
+	return wrote(c, f, to, n);
+}
+
+/* What could not be written yet is kept. */
+static int keep(struct connection *c, struct flow *f, const uint8_t *bytes)
+{
+	f->buffer = malloc(f->held);
+	if (!f->buffer) {
+		connection_end(c, END_FAILED);
+		return STEP_OVER;
+	}
+	memcpy(f->buffer, bytes, f->held);
+	f->start = 0;
+	return 1;
+}
+
+static int pull_copied(struct connection *c, struct flow *f, struct end *from,
+		       struct end *to)
+{
+	uint8_t *bytes = c->worker->scratch;
+	ssize_t n;
+	int ret;
+
+	if (from->side == SIDE_TLS) {
+		n = tls_read(c, bytes, SCRATCH_BYTES);
+	} else {
+		n = recv(from->fd, bytes, SCRATCH_BYTES, MSG_DONTWAIT);
+		if (n < 0)
+			n = -errno;
+	}
+	if (n <= 0)
+		return read_nothing(c, f, from, n);
+	/* If there is more, epoll says so. */
+	if (n < SCRATCH_BYTES)
+		from->readable = false;
+	else if (!f->copied)
+		f->bulk = true;
+	f->held = n;
+	ret = to->writable ? push_copied(c, f, to, bytes) : STEP_NOTHING;
+	if (ret == STEP_OVER || !f->held)
+		return ret;
+	return keep(c, f, bytes + (ret > 0 ? ret : 0));
+}
+
+/* Through a pipe */
+
+static int push_spliced(struct connection *c, struct flow *f, struct end *to)
+{
+	ssize_t n;
+
+	do
+		n = splice(f->pipe[0], NULL, to->fd, NULL, f->held,
+			   SPLICE_F_MOVE | SPLICE_F_NONBLOCK);
+	while (n < 0 && errno == EINTR);
+	n = wrote(c, f, to, n < 0 ? -errno : n);
+	/* An idle connection costs no pipe. */
+	if (n != STEP_OVER && !f->held)
+		worker_put_pipe(c->worker, f->pipe, true);
+	return n;
+}
+
+static int pull_spliced(struct connection *c, struct flow *f, struct end *from,
+			struct end *to)
+{
+	ssize_t n;
+
+	if (f->pipe[0] < 0 && !worker_get_pipe(c->worker, f->pipe)) {
+		connection_end(c, END_FAILED);
+		return STEP_OVER;
+	}
+	do
+		n = splice(from->fd, NULL, f->pipe[1], NULL, PIPE_BYTES,
+			   SPLICE_F_MOVE | SPLICE_F_NONBLOCK);
+	while (n < 0 && errno == EINTR);
+	if (n <= 0) {
+		/* Be it a record that is no data, or the end: read() knows. */
+		worker_put_pipe(c->worker, f->pipe, true);
+		f->bulk = false;
+		return pull_copied(c, f, from, to);
+	}
+	f->held = n;
+	if (n < SCRATCH_BYTES) {
+		from->readable = false;
+		f->bulk = false;
+	}
+	return to->writable ? push_spliced(c, f, to) : n;
 }
 
 /* All has been given on: say that it is all. */
@@ -232,24 +225,36 @@ static int move(struct connection *c, struct flow *f, struct end *from,
 	if (f->held) {
 		if (!to->writable)
 			return STEP_NOTHING;
-		n = push(c, f, to);
-		/* An idle connection costs no pipe. */
-		if (n > 0 && !f->held && !f->copied)
-			worker_put_pipe(c->worker, f->pipe, true);
+		if (f->pipe[0] >= 0)
+			return push_spliced(c, f, to);
+		n = push_copied(c, f, to, f->buffer + f->start);
+		if (n > 0)
+			f->start += n;
+		if (n != STEP_OVER && !f->held) {
+			free(f->buffer);
+			f->buffer = NULL;
+		}
 		return n;
 	}
 	if (f->ended)
 		return !f->done && to->writable ? finish(c, f, to) : STEP_NOTHING;
 	if (!from->readable)
 		return STEP_NOTHING;
-	n = f->copied ? pull_copied(c, f, from) : pull_spliced(c, f, from);
-	if (n == STEP_NOTHING && !f->held) {
-		if (f->pipe[0] >= 0)
-			worker_put_pipe(c->worker, f->pipe, true);
-		free(f->buffer);
-		f->buffer = NULL;
-	}
-	return n;
+	return f->bulk ? pull_spliced(c, f, from, to) :
+			 pull_copied(c, f, from, to);
+}
+
+/* What can go on is to be told by epoll, and what can't is not. */
+static void watch(struct connection *c, struct flow *from_it,
+		  struct flow *to_it, struct end *e, bool owes)
+{
+	uint32_t events = 0;
+
+	if (!from_it->ended && !from_it->held)
+		events |= EPOLLIN;
+	if (!e->writable && (to_it->held || (to_it->ended && !to_it->done) || owes))
+		events |= EPOLLOUT;
+	worker_watch(c->worker, e, events);
 }
 
 void relay_run(struct connection *c)
@@ -282,6 +287,8 @@ void relay_run(struct connection *c)
 	}
 	if (n || m)
 		worker_take_turn(c);
+	watch(c, in, out, tls, c->owes_key_update || c->owes_no_renegotiation);
+	watch(c, out, in, plain, false);
 	/* A backend may be slow to answer the last request: that is its affair. */
 	c->deadline = out->done ? c->worker->now + HALF_CLOSED_NS : 0;
 }

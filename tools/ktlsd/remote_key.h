@@ -14,7 +14,11 @@
 /* Registers the provider; once, before anything else.  False if OpenSSL cannot. */
 bool remote_key_init(void);
 
-/* Where signatures come from, from now on: a message socket to the key process. */
+/*
+ * Where signatures come from, from now on: a message socket to the key process, which
+ * stays the caller's.  To sign is to receive a message: bodies of former ones are
+ * gone.  A socket that fails is shut down, and there are no signatures until the next.
+ */
 void remote_key_set_channel(int fd);
 
 /*

@@ -22,15 +22,40 @@ _Static_assert(TLS_CIPHER_AES_GCM_128_SALT_SIZE == SALT_LEN &&
 	       TLS_CIPHER_AES_CCM_128_SALT_SIZE == SALT_LEN, "salt");
 _Static_assert(TLS_CIPHER_CHACHA20_POLY1305_IV_SIZE == IV_LEN, "nonce");
 
-static EVP_KDF *hkdf, *prf;
+/* To look up an algorithm costs more than to use it: for each hash a context. */
+static EVP_KDF_CTX *hkdf_sha256, *hkdf_sha384;
+static EVP_KDF *prf;
 static int ssl_index = -1;
+
+static EVP_KDF_CTX *new_hkdf(EVP_KDF *hkdf, const char *digest)
+{
+	int mode = EVP_KDF_HKDF_MODE_EXPAND_ONLY;
+	const OSSL_PARAM params[] = {
+		OSSL_PARAM_int(OSSL_KDF_PARAM_MODE, &mode),
+		OSSL_PARAM_utf8_string(OSSL_KDF_PARAM_DIGEST, (char *)digest,
+				       strlen(digest)),
+		OSSL_PARAM_END
+	};
+	EVP_KDF_CTX *ctx = EVP_KDF_CTX_new(hkdf);
+
+	if (ctx && EVP_KDF_CTX_set_params(ctx, params) > 0)
+		return ctx;
+	EVP_KDF_CTX_free(ctx);
+	return NULL;
+}
 
 bool secrets_init(void)
 {
-	hkdf = EVP_KDF_fetch(NULL, "HKDF", NULL);
+	EVP_KDF *hkdf = EVP_KDF_fetch(NULL, "HKDF", NULL);
+
+	if (hkdf) {
+		hkdf_sha256 = new_hkdf(hkdf, "SHA256");
+		hkdf_sha384 = new_hkdf(hkdf, "SHA384");
+	}
+	EVP_KDF_free(hkdf);
 	prf = EVP_KDF_fetch(NULL, "TLS1-PRF", NULL);
 	ssl_index = SSL_get_ex_new_index(0, NULL, NULL, NULL, NULL);
-	return hkdf && prf && ssl_index >= 0;
+	return hkdf_sha256 && hkdf_sha384 && prf && ssl_index >= 0;
 }
 
 void secrets_forget(struct secrets *s)
@@ -128,21 +153,22 @@ static size_t key_len(uint16_t cipher)
 static bool expand_label(const struct secrets *s, const uint8_t *secret,
 			 const char *label, uint8_t *out, size_t len)
 {
-	const char *digest = s->len == 48 ? "SHA384" : "SHA256";
-	int mode = EVP_KDF_HKDF_MODE_EXPAND_ONLY;
+	EVP_KDF_CTX *kdf = s->len == 48 ? hkdf_sha384 : hkdf_sha256;
+	static uint8_t nothing[1];
 	size_t label_len = strlen(label);
 	uint8_t info[32];
 	OSSL_PARAM params[] = {
-		OSSL_PARAM_int(OSSL_KDF_PARAM_MODE, &mode),
-		OSSL_PARAM_utf8_string(OSSL_KDF_PARAM_DIGEST, (char *)digest,
-				       strlen(digest)),
 		OSSL_PARAM_octet_string(OSSL_KDF_PARAM_KEY, (void *)secret,
 					s->len),
 		OSSL_PARAM_octet_string(OSSL_KDF_PARAM_INFO, info,
 					10 + label_len),
 		OSSL_PARAM_END
 	};
-	EVP_KDF_CTX *kdf = EVP_KDF_CTX_new(hkdf);
+	const OSSL_PARAM forget[] = {
+		OSSL_PARAM_octet_string(OSSL_KDF_PARAM_KEY, nothing,
+					sizeof(nothing)),
+		OSSL_PARAM_END
+	};
 	bool ok;
 
 	info[0] = len >> 8;
@@ -151,8 +177,8 @@ static bool expand_label(const struct secrets *s, const uint8_t *secret,
 	memcpy(info + 3, "tls13 ", 6);
 	memcpy(info + 9, label, label_len);
 	info[9 + label_len] = 0;
-	ok = kdf && EVP_KDF_derive(kdf, out, len, params) > 0;
-	EVP_KDF_CTX_free(kdf);
+	ok = EVP_KDF_derive(kdf, out, len, params) > 0;
+	EVP_KDF_CTX_set_params(kdf, forget);
 	return ok;
 }
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* Files over a TLS end: what files.c asks for, done for a connection. */
 #include <errno.h>
+#include <sys/epoll.h>
 
 #include "connection.h"
 #include "files.h"
@@ -63,14 +64,21 @@ static void go_on(struct connection *c, struct files_next next)
 	c->deadline = next.deadline;
 	switch (next.what) {
 	case FILES_READABLE:
-		if (e->readable)
+		/* Of what OpenSSL holds epoll knows nothing. */
+		if (!c->kernel_rx && SSL_has_pending(c->handshake.ssl)) {
+			e->readable = true;
 			worker_take_turn(c);
+		}
+		worker_watch(c->worker, e, EPOLLIN);
 		break;
 	case FILES_WRITABLE:
 		if (e->writable)
 			worker_take_turn(c);
+		else
+			worker_watch(c->worker, e, EPOLLOUT);
 		break;
 	case FILES_GRANTED:
+		worker_watch(c->worker, e, 0);
 		break;
 	case FILES_CLOSE:
 		/* As there is no room, nobody waits for it either. */
@@ -96,6 +104,7 @@ void serve_begin(struct connection *c)
 		connection_end(c, END_FAILED);
 		return;
 	}
+	c->ends[SIDE_TLS].readable = true;
 	serve_run(c);
 }
 
@@ -111,6 +120,11 @@ void serve_run(struct connection *c)
 	else if (err)
 		return;
 	go_on(c, files_event(c->files, e->readable, e->writable));
+}
+
+void serve_drain(struct connection *c)
+{
+	go_on(c, files_drain(c->files));
 }
 
 void serve_granted(struct connection *c, int fd)

@@ -14,6 +14,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/epoll.h>
 #include <sys/socket.h>
 #include <sys/time.h>
 #include <unistd.h>
@@ -29,7 +30,6 @@
 #endif
 
 #define REQUEST_NS 10000000000ull	/* to say what is wanted */
-#define REQUESTS_MAX 8			/* in a turn, so that others get theirs */
 
 /* What a program does with its socket may have a call of ours wait: not for longer. */
 #define PATIENCE_US 10000
@@ -179,7 +179,8 @@ static void give_back(struct connection *c)
 
 	if (e->fd < 0)
 		return;
-	worker_unwatch(c->worker, e);
+	/* Or its events would go on, as it stays open. */
+	worker_watch(c->worker, e, 0);
 	close_foreign(e->fd);
 	e->fd = -1;
 }
@@ -330,8 +331,6 @@ void service_done(struct connection *c)
 	c->service->request = NULL;
 	if (!send_answer(c, &w))
 		connection_end(c, END_BACKEND);
-	else
-		worker_take_turn(c);
 }
 
 /* Requests */
@@ -509,7 +508,7 @@ static bool begin(struct connection *c, const struct ktls_wire_request *q, int f
 		.bio = new_bio(fd),
 	};
 	if (!connection_begin_handshake(c, &wish) ||
-	    !worker_watch(c->worker, &c->ends[SIDE_TLS])) {
+	    !worker_watch(c->worker, &c->ends[SIDE_TLS], EPOLLIN)) {
 		answer_error(c, KTLS_WIRE_RESULT, -EINVAL,
 			     "the handshake could not begin; is \"%s\" the name of a server?",
 			     s->request->server_name);
@@ -606,10 +605,8 @@ static void take_request(struct connection *c)
 	int fd, ret;
 
 	ret = receive_request(c, &q, &fd);
-	if (ret == -EAGAIN) {
-		c->ends[SIDE_PLAIN].readable = false;
+	if (ret == -EAGAIN)
 		return;
-	}
 	if (ret > 0 && obey(c, &q, fd))
 		return;
 	if (ret == -EPROTONOSUPPORT || ret == -EBADMSG)
@@ -628,10 +625,8 @@ static void look_for_end(struct connection *c)
 	char byte;
 
 	if (recv(c->ends[SIDE_PLAIN].fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) < 0 &&
-	    errno == EAGAIN) {
-		c->ends[SIDE_PLAIN].readable = false;
+	    errno == EAGAIN)
 		return;
-	}
 	count(&c->worker->counters->failed_gone, 1);
 	connection_end(c, END_NOT_BEGUN);
 }
@@ -640,25 +635,18 @@ void service_accept(struct connection *c)
 {
 	c->state = CONNECTION_REQUEST;
 	c->deadline = c->worker->now + REQUEST_NS;
-	/* Not at once: events at hand are of before. */
-	worker_take_turn(c);
 }
 
 void service_run(struct connection *c)
 {
 	struct end *e = &c->ends[SIDE_PLAIN];
-	int i;
 
-	if (c->state == CONNECTION_HANDSHAKE) {
-		if (e->readable)
-			look_for_end(c);
+	if (!e->readable)
 		return;
-	}
-	for (i = 0; i < REQUESTS_MAX && e->readable; i++) {
+	/* If there is more, epoll says so again, and others get their turn. */
+	e->readable = false;
+	if (c->state == CONNECTION_HANDSHAKE)
+		look_for_end(c);
+	else
 		take_request(c);
-		if (c->state != CONNECTION_SERVED && c->state != CONNECTION_REQUEST)
-			return;
-	}
-	if (e->readable)
-		worker_take_turn(c);
 }

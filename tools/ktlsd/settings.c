@@ -331,11 +331,26 @@ static char *read_file(const char *path, struct complaints *c)
 	return text;
 }
 
+/* What is open where the file ends. */
+struct unclosed {
+	unsigned int quote;		/* the line of it, 0: none */
+	unsigned int braces[8];		/* the lines of them, the outermost first */
+	unsigned int depth;
+};
+
+static void see_brace(struct unclosed *u, char brace, unsigned int line)
+{
+	if (brace == '{' && u->depth++ < ARRAY_SIZE(u->braces))
+		u->braces[u->depth - 1] = line;
+	else if (brace == '}' && u->depth)
+		u->depth--;
+}
+
 /*
  * Makes blanks of comments: libconfuse counts too many lines for them, and takes
- * none within a list.  Returns the line of a quote that is not closed, or 0.
+ * none within a list.  It also takes the end of a file for the end of a section.
  */
-static unsigned int remove_comments(char *text)
+static void remove_comments(char *text, struct unclosed *u)
 {
 	unsigned int line = 1, opened = 0;
 	char quote = '\0', *end;
@@ -356,27 +371,27 @@ static unsigned int remove_comments(char *text)
 				*text = ' ';
 			*text = ' ';
 		} else if (*text == '/' && text[1] == '*') {
+			/* Up to before the newline that each file ends with here. */
 			end = strstr(text + 2, "*/");
-			end = end ? end + 1 : strchr(text, '\0') - 1;
+			end = end ? end + 1 : strchr(text, '\0') - 2;
 			for (; text < end; text++) {
 				if (*text == '\n')
 					line++;
 				else
 					*text = ' ';
 			}
-			if (*text == '\n')
-				line++;
-			else
-				*text = ' ';
+			*text = ' ';
+		} else {
+			see_brace(u, *text, line);
 		}
 	}
-	return quote ? opened : 0;
+	u->quote = quote ? opened : 0;
 }
 
 bool settings_read(const char *path, const struct section_kind *kinds, size_t count,
 		   struct settings *settings, struct complaints *c)
 {
-	unsigned int unclosed;
+	struct unclosed unclosed = { 0 };
 	bool done = false;
 	FILE *file;
 	char *text;
@@ -386,9 +401,14 @@ bool settings_read(const char *path, const struct section_kind *kinds, size_t co
 	text = read_file(path, c);
 	if (!text)
 		return false;
-	unclosed = remove_comments(text);
-	if (unclosed) {
-		complain(c, unclosed, "the quote that opens here is not closed");
+	remove_comments(text, &unclosed);
+	if (unclosed.quote || unclosed.depth) {
+		if (unclosed.quote)
+			complain(c, unclosed.quote,
+				 "the quote that opens here is not closed");
+		else
+			complain(c, unclosed.braces[0],
+				 "the { that opens here is not closed; write }");
 		free(text);
 		return false;
 	}

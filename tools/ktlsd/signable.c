@@ -38,6 +38,9 @@ static bool is_key_exchange(const uint8_t *content, size_t len)
 		{ 23, 65, true },	/* P-256 */
 		{ 24, 97, true },	/* P-384 */
 		{ 25, 133, true },	/* P-521 */
+		{ 26, 65, true },	/* Brainpool, 256 bits */
+		{ 27, 97, true },	/* 384 */
+		{ 28, 129, true },	/* 512 */
 		{ 29, 32, false },	/* X25519 */
 		{ 30, 56, false },	/* X448 */
 	};

@@ -96,7 +96,7 @@ static void start_failed(struct supervisor *s, char *text)
 	if (len && text[len - 1] == '\n')
 		text[len - 1] = '\0';
 	if (s->next) {
-		generation_kill(s->next);
+		generation_kill(s->next, s->current ? s->current->conf : NULL);
 		forget(s, s->next);
 		s->next = NULL;
 	}
@@ -136,7 +136,7 @@ static void start_done(struct supervisor *s)
 	s->failure = NULL;
 	if (before) {
 		s->reloads++;
-		generation_drain(before);
+		generation_drain(before, s->current->conf);
 		forget(s, before);
 		log_line(LOG_NOTICE, "%s is in force; connections of before have %u s to end",
 			 s->path, before->conf->drain_timeout);
@@ -230,7 +230,7 @@ static void stop(struct supervisor *s, int status)
 	s->status = status;
 	notify("STOPPING=1\nSTATUS=Ends with the last connection");
 	if (s->next) {
-		generation_kill(s->next);
+		generation_kill(s->next, NULL);
 		forget(s, s->next);
 		s->next = NULL;
 		answer_waiting(s, "ktlsd is being stopped");
@@ -238,7 +238,7 @@ static void stop(struct supervisor *s, int status)
 	if (s->current) {
 		log_line(LOG_NOTICE, "no new connections; those of before have %u s to end",
 			 s->current->conf->drain_timeout);
-		generation_drain(s->current);
+		generation_drain(s->current, NULL);
 		forget(s, s->current);
 		s->current = NULL;
 	}
@@ -250,7 +250,7 @@ static void stop_now(struct supervisor *s)
 
 	stop(s, 0);
 	for (g = s->old; g; g = g->next)
-		generation_kill(g);
+		generation_kill(g, NULL);
 }
 
 /* What happens to processes */
@@ -378,7 +378,7 @@ static void check_old(struct supervisor *s, uint64_t now)
 			log_line(LOG_WARNING,
 				 "connections did not end within %u s; closed",
 				 g->conf->drain_timeout);
-			generation_kill(g);
+			generation_kill(g, NULL);
 		}
 		if (generation_alive(g)) {
 			link = &g->next;

@@ -10,6 +10,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <libktls.h>
+
 #include "files.h"
 #include "kernel_ciphers.h"
 #include "ktlsd.h"
@@ -38,14 +40,18 @@ enum {
 
 /* Connections and what they share */
 
-bool worker_watch(struct worker *w, struct end *end)
+bool worker_watch(struct worker *w, struct end *end, uint32_t events)
 {
-	struct epoll_event event = {
-		.events = EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET,
-		.data.ptr = end,
-	};
+	struct epoll_event event = { .events = events, .data.ptr = end };
+	int op = !end->watched ? EPOLL_CTL_ADD :
+		 events ? EPOLL_CTL_MOD : EPOLL_CTL_DEL;
 
-	return !epoll_ctl(w->epoll, EPOLL_CTL_ADD, end->fd, &event);
+	if (events == end->watched || end->fd < 0)
+		return true;
+	if (epoll_ctl(w->epoll, op, end->fd, &event))
+		return false;
+	end->watched = events;
+	return true;
 }
 
 static struct connection *connection_of(struct end *end)
@@ -100,11 +106,6 @@ void worker_move(struct connection *c, size_t listener)
 	c->worker->doorways[c->listener].open--;
 	c->listener = listener;
 	c->worker->doorways[c->listener].open++;
-}
-
-void worker_unwatch(struct worker *w, struct end *end)
-{
-	epoll_ctl(w->epoll, EPOLL_CTL_DEL, end->fd, NULL);
 }
 
 void worker_bury(struct connection *c)
@@ -330,8 +331,15 @@ static int take_fd(struct message *m, size_t i)
 
 static void drain(struct worker *w)
 {
+	struct connection *c, *next;
+
 	w->draining = true;
 	set_doorways(w);
+	for (c = w->connections; c; c = next) {
+		next = c->next;
+		if (c->state == CONNECTION_FILES)
+			serve_drain(c);
+	}
 }
 
 /* As many as fit into a message, and so on. */
@@ -430,9 +438,16 @@ static void see_end(const struct epoll_event *event)
 
 	if (c->state == CONNECTION_DEAD)
 		return;
+	if (c->state == CONNECTION_HANDSHAKE && end->side != SIDE_TLS &&
+	    !c->service) {
+		/* What it says is for later. */
+		worker_watch(c->worker, end, 0);
+		return;
+	}
+	/* Errors are told by the call that comes next. */
 	if (event->events & ~EPOLLOUT)
 		end->readable = true;
-	if (event->events & ~(EPOLLIN | EPOLLRDHUP))
+	if (event->events & ~EPOLLIN)
 		end->writable = true;
 	connection_run(c);
 }
@@ -480,6 +495,20 @@ static int loop(struct worker *w)
 	return 0;
 }
 
+/* Some kernels lose what they splice from kTLS to a pipe that is full. */
+static bool is_sound(void)
+{
+	struct ktls_kernel k;
+
+	ktls_get_kernel(&k);
+	if (!k.is_debian || !k.fixed || k.version[2] >= k.fixed)
+		return true;
+	log_line(LOG_WARNING, "Debian's Linux %u.%u.%u has faults in kernel TLS that %u.%u.%u has not: what is received is copied, which costs more; update the kernel",
+		 k.version[0], k.version[1], k.version[2], k.version[0],
+		 k.version[1], k.fixed);
+	return false;
+}
+
 static bool set_up(struct worker *w, const int *listeners)
 {
 	int supervisor;
@@ -492,7 +521,7 @@ static bool set_up(struct worker *w, const int *listeners)
 	w->last_turn = &w->turns;
 	w->identities = -1;
 	w->broker = -1;
-	w->splices_records = true;
+	w->splices_records = is_sound();
 	w->epoll = epoll_create1(EPOLL_CLOEXEC);
 	w->doorways = calloc(w->conf->listeners_count, sizeof(*w->doorways));
 	if (w->epoll < 0 || !w->doorways || !remote_key_init() ||

@@ -7,6 +7,7 @@
 #include "counters.h"
 
 #define PIPES_KEPT 64
+#define SCRATCH_BYTES 16384	/* what a record holds (RFC 8446, 5.1) */
 #define PIPE_BYTES (256 * 1024)
 
 struct worker {
@@ -34,13 +35,16 @@ struct worker {
 	int pipes[PIPES_KEPT][2];	/* empty ones */
 	size_t pipes_count;
 	uint64_t now;			/* monotonic, of the events at hand */
+	uint8_t scratch[SCRATCH_BYTES];	/* for what is read and written at once */
 };
 
 /* For connections. */
 void worker_take_turn(struct connection *c);
-bool worker_watch(struct worker *w, struct end *end);
-/* Before a socket is closed that another process has, too: its events would go on. */
-void worker_unwatch(struct worker *w, struct end *end);
+/*
+ * Which events (EPOLLIN, EPOLLOUT) bring the connection's turn, as long as they hold;
+ * with 0 not even an error does.
+ */
+bool worker_watch(struct worker *w, struct end *end, uint32_t events);
 /* From the listener that it came by to the one that it wants. */
 void worker_move(struct connection *c, size_t listener);
 /*

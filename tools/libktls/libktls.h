@@ -661,6 +661,33 @@ const char *ktls_attempt_flag_name(unsigned int flag);
 /* Of an event's type: "socket-install-ntf". */
 const char *ktls_event_name(int type);
 
+/**
+ * struct ktls_kernel - the kernel that runs, as far as its distribution is known
+ * @is_debian: it is of a package of Debian's, and the rest has a meaning
+ * @version: of that package: 6, 12, 115
+ * @fixed: the version of the series (as version[2]) from which on kernel TLS neither
+ *	loses data to a pipe that is full nor gets out of step when it receives; 0 if
+ *	that is not known of this series
+ */
+struct ktls_kernel {
+	bool is_debian;
+	unsigned int version[3];
+	unsigned int fixed;
+};
+
+/**
+ * ktls_get_kernel() - find out which kernel runs
+ * @kernel: gets it
+ */
+void ktls_get_kernel(struct ktls_kernel *kernel);
+
+/**
+ * ktls_parse_kernel() - the same of a text
+ * @proc_version: what /proc/version holds
+ * @kernel: gets it
+ */
+void ktls_parse_kernel(const char *proc_version, struct ktls_kernel *kernel);
+
 /*
  * Records of a socket, whoever made the handshake.  These take a descriptor, no
  * handle, and do not need the module.  TLS has the numbers from IANA's registries

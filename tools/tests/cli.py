@@ -76,6 +76,11 @@ def test_usage():
         (["stats", "dport", ""], "dport takes a port number"),
         (["stats", "tx", "rx"], "at once"),
         (["stats", "mode", "hardware"], "none, sw or hw"),
+        (["daemon"], "status, connections, reload or drain"),
+        (["daemon", "stop"], 'not "stop"'),
+        (["daemon", "status", "x"], "takes no argument"),
+        (["daemon", "status", "--socket", ""], "a path of"),
+        (["stats", "--socket", "x"], "stats does not take --socket"),
         (["stats", "version", "1.1"], "1.2 or 1.3"),
         (["stats", "cipher", "aes"], "aes-gcm-128, aes-gcm-256"),
         (["stats", "pid", "0"], "pid takes"),
@@ -189,7 +194,7 @@ def test_help():
              run([], program=REAL).stdout.split("Commands\n")[1]
              .split("\n\n")[0].splitlines()]
     ok(words == ["stats", "show", "monitor", "attempts", "policy", "module",
-                 "probe", "why", "doctor", "observe", "version", "help"],
+                 "probe", "why", "doctor", "daemon", "observe", "version", "help"],
        "help lists the commands", words)
     for word in words:
         a = run(["help", word], program=REAL)
@@ -1046,13 +1051,15 @@ def test_completion():
             (["--netns", ""], []), (["stats", "-c", ""], []),
             (["stats", "port", "1", "r"], ["rx"]),
             (["observe", "--t"], ["--time"]), (["observe", "--", "x"], []),
+            (["daemon", ""], ["status", "connections", "reload", "drain"]),
+            (["daemon", "--s"], ["--socket"]), (["daemon", "status", ""], []),
             (["why", "co"], ["cookie"]), (["why", "pid", ""], []),
             (["help", "mod"], ["module"]), (["nonsense", ""], []),
             ([], [])]:
         r = run(["--complete"] + words, program=REAL)
         got = r.stdout.split()
         ok(r.returncode == 0 and not r.stderr and
-           (got == offers if offers is not None else len(got) == 12),
+           (got == offers if offers is not None else len(got) == 13),
            f"completion of {words}", r.stdout + r.stderr)
     script = os.path.join(os.path.dirname(sys.argv[0]),
                           "../ktlsctl/completion/ktlsctl")
@@ -1250,10 +1257,12 @@ def test_manual():
     for word in re.findall(r"^  ([a-z]+) ", text.split("FILTER:")[1], re.M):
         ok(f".It Cm {word}" in page("ktlsctl-attempts.8"),
            f"manual of attempts has the filter {word}")
-    text = run(["help", "policy"], program=REAL).stdout
-    for word in re.findall(r"^  ([a-z-]+) ", text.split("Options")[0], re.M):
-        ok(f".It Cm {word}" in page("ktlsctl-policy.8"),
-           f"manual of policy has {word}")
+    for command in ("policy", "daemon"):
+        text = run(["help", command], program=REAL).stdout
+        for word in re.findall(r"^  ([a-z-]+) ", text.split("Options")[0],
+                               re.M):
+            ok(f".It Cm {word}" in page(f"ktlsctl-{command}.8"),
+               f"manual of {command} has {word}")
 
 
 def main():

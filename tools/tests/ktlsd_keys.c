@@ -504,8 +504,9 @@ static void link_over(const char *target, const char *path)
 /* After each change the next one has to be seen as well: nothing was lost. */
 static void test_watch(void)
 {
-	const struct watch_times quick = { 50, 300, 60000 };
+	const struct watch_times quick = { 150, 600, 60000 };
 	struct watch *w = watch_new(&quick);
+	unsigned int took;
 	uint64_t begin;
 	char *map;
 	int i, fd;
@@ -521,96 +522,102 @@ static void test_watch(void)
 	must(!symlink("../current/file", at("live/file")), "symlink");
 	write_text(at("plain"), "text");
 	ok(watch_add(w, at("plain")) == 0 && watch_add(w, at("live/file")) == 1 &&
-	   watch_add(w, at("later/file")) == 2 && !changed(w, 100),
+	   watch_add(w, at("later/file")) == 2 && !changed(w, 300),
 	   "nothing has changed yet");
 
 	write_text(at("plain"), "in place");
-	ok(changed(w, 1000) == 1 && !changed(w, 100), "written in place, once");
+	ok(changed(w, 5000) == 1 && !changed(w, 300), "written in place, once");
 	for (i = 0; i < 2; i++) {
 		write_over(at("plain"), "over");
-		ok(changed(w, 1000) == 1 && !changed(w, 100), "renamed over");
+		ok(changed(w, 5000) == 1 && !changed(w, 300), "renamed over");
 	}
 	chmod(at("plain"), 0);
-	ok(changed(w, 1000) == 1, "its rights have changed");
+	ok(changed(w, 5000) == 1, "its rights have changed");
 	unlink(at("plain"));
-	ok(changed(w, 1000) == 1, "removed");
+	ok(changed(w, 5000) == 1, "removed");
 	write_text(at("plain"), "again");
-	ok(changed(w, 1000) == 1, "made again");
+	ok(changed(w, 5000) == 1, "made again");
 	write_text(at("plain2"), "another");
-	ok(!changed(w, 200), "another file beside it is none of ours");
+	ok(!changed(w, 300), "another file beside it is none of ours");
 
 	write_text(at("v1/file"), "at the end of links");
-	ok(changed(w, 1000) == 2, "written behind two links");
+	ok(changed(w, 5000) == 2, "written behind two links");
 	write_text(at("v1/beside"), "another");
 	write_text(at("v2/file"), "not yet");
-	ok(!changed(w, 200), "what the links do not lead to is none of ours");
+	ok(!changed(w, 300), "what the links do not lead to is none of ours");
 	link_over("v2", at("current"));
-	ok(changed(w, 1000) == 2, "a link in the middle leads elsewhere");
+	ok(changed(w, 5000) == 2, "a link in the middle leads elsewhere");
 	write_over(at("v2/file"), "there");
-	ok(changed(w, 1000) == 2, "and there it is watched");
+	ok(changed(w, 5000) == 2, "and there it is watched");
 	write_text(at("v1/file"), "former");
-	ok(!changed(w, 200), "and no longer where it was");
+	ok(!changed(w, 300), "and no longer where it was");
 	link_over("../v3/file", at("live/file"));
-	ok(changed(w, 1000) == 2, "the link itself leads elsewhere");
+	ok(changed(w, 5000) == 2, "the link itself leads elsewhere");
 	write_text(at("v3/file"), "there");
-	ok(changed(w, 1000) == 2, "and there it is watched");
+	ok(changed(w, 5000) == 2, "and there it is watched");
 
 	must(!rename(at("v3"), at("v3-old")) && !rename(at("v2"), at("v3")),
 	     "rename");
-	ok(changed(w, 1000) == 2, "a directory is swapped, in two steps");
+	ok(changed(w, 5000) == 2, "a directory is swapped, in two steps");
 	write_text(at("v3/file"), "there");
-	ok(changed(w, 1000) == 2, "and the new one is watched");
+	ok(changed(w, 5000) == 2, "and the new one is watched");
 	must(!syscall(SYS_renameat2, AT_FDCWD, at("v3"), AT_FDCWD, at("v3-old"),
 		      2 /* RENAME_EXCHANGE */), "renameat2");
-	ok(changed(w, 1000) == 2, "a directory is swapped, in one");
+	ok(changed(w, 5000) == 2, "a directory is swapped, in one");
 	write_text(at("v3/file"), "there");
-	ok(changed(w, 1000) == 2, "and the new one is watched");
+	ok(changed(w, 5000) == 2, "and the new one is watched");
 	unlink(at("v3/file"));
 	unlink(at("v3/beside"));
 	rmdir(at("v3"));
-	ok(changed(w, 1000) == 2, "a directory is removed");
+	ok(changed(w, 5000) == 2, "a directory is removed");
 	mkdir(at("v3"), 0700);
 	sleep_ms(100);
 	write_text(at("v3/file"), "there");
-	ok(changed(w, 1000) == 2, "and made again");
-	changed(w, 200);
+	ok(changed(w, 5000) == 2, "and made again");
+	changed(w, 300);
 	write_text(at("v3/file"), "there");
-	ok(changed(w, 1000) == 2, "and watched");
+	ok(changed(w, 5000) == 2, "and watched");
 	must(!symlink("loop", at("loop")), "symlink");
 	link_over("../loop", at("live/file"));
-	ok(changed(w, 1000) == 2, "a loop of links ends");
+	ok(changed(w, 5000) == 2, "a loop of links ends");
 	link_over("../v3/file", at("live/file"));
-	ok(changed(w, 1000) == 2, "and is left again");
+	ok(changed(w, 5000) == 2, "and is left again");
 
 	mkdir(at("later"), 0700);
-	ok(changed(w, 1000) == 4, "what was not there comes");
+	ok(changed(w, 5000) == 4, "what was not there comes");
 	write_text(at("later/file"), "there");
-	ok(changed(w, 1000) == 4, "and is watched");
+	ok(changed(w, 5000) == 4, "and is watched");
 
-	begin = monotonic_ns();
-	for (i = 0; i < 20 && !changed(w, 20); i++)
-		write_text(at("plain"), "restless");
-	begin = (monotonic_ns() - begin) / 1000000;
-	ok(i > 5 && i < 20, "without quiet it waits, but not for ever: %d ms",
-	   (int)begin);
-	changed(w, 200);
 	write_text(at("plain"), "both");
 	write_text(at("later/file"), "both");
-	ok(changed(w, 1000) == 5 && !changed(w, 100),
+	ok(changed(w, 5000) == 5 && !changed(w, 300),
 	   "two changes are reported together");
 	watch_free(w);
 
-	/* What goes through memory, inotify does not tell of. */
-	w = watch_new(&(struct watch_times){ 50, 300, 200 });
+	/* Longer than a busy machine lets us wait between two writes. */
+	w = watch_new(&(struct watch_times){ 1500, 2000, 60000 });
 	must(w, "watch_new");
 	watch_add(w, at("plain"));
-	ok(!changed(w, 500), "looking finds nothing");
+	begin = monotonic_ns();
+	do {
+		write_text(at("plain"), "restless");
+		took = (monotonic_ns() - begin) / 1000000;
+	} while (!changed(w, 20) && took < 10000);
+	ok(took > 1900 && took < 10000,
+	   "without quiet it waits, but not for ever: %u ms", took);
+	watch_free(w);
+
+	/* What goes through memory, inotify does not tell of. */
+	w = watch_new(&(struct watch_times){ 150, 600, 200 });
+	must(w, "watch_new");
+	watch_add(w, at("plain"));
+	ok(!changed(w, 600), "looking finds nothing");
 	fd = open(at("plain"), O_RDWR);
 	map = mmap(NULL, 4, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
 	must(map != MAP_FAILED, "mmap");
 	*map = 'B';
 	msync(map, 4, MS_SYNC);
-	ok(changed(w, 1000) == 1 && !changed(w, 500),
+	ok(changed(w, 5000) == 1 && !changed(w, 600),
 	   "looking finds what no event told");
 	munmap(map, 4);
 	close(fd);
@@ -656,7 +663,7 @@ static size_t put_handshake(uint8_t *c, const uint8_t *types, size_t count)
 static void test_signable(void)
 {
 	static const char jwt[] =
-		"eyJhbGciOiJFUzI1NiIsInR5cCI6IkpXVCJ9.eyJzdWIiOiIxMjM0NTY3ODkwIiwibmFtZSI6IkpvaG4ifQ";
+		"eyJhbGciOiJFUzI1NiIsInR5cCI6IkpXVCJ9.eyJzdWIiOiIxIn0";
 	static const uint8_t all[] = { 1, 2, 11, 12, 13, 14, 11, 16 };
 	static const uint8_t again[] = { 1, 2, 11, 1, 14, 16 };
 	static const uint8_t odd[] = { 1, 2, 11, 20, 14, 16 };
@@ -676,6 +683,7 @@ static void test_signable(void)
 	ok(signable(c, put_exchange(c, 23, 65)) == SIGNABLE_TLS_1_2 &&
 	   signable(c, put_exchange(c, 24, 97)) == SIGNABLE_TLS_1_2 &&
 	   signable(c, put_exchange(c, 25, 133)) == SIGNABLE_TLS_1_2 &&
+	   signable(c, put_exchange(c, 28, 129)) == SIGNABLE_TLS_1_2 &&
 	   signable(c, put_exchange(c, 29, 32)) == SIGNABLE_TLS_1_2 &&
 	   signable(c, put_exchange(c, 30, 56)) == SIGNABLE_TLS_1_2,
 	   "a ServerKeyExchange of TLS 1.2");
@@ -786,6 +794,7 @@ static void begin_keys(void)
 	must(keys_pid >= 0, "fork");
 	if (!keys_pid) {
 		close(ends[0]);
+		log_name("keys");
 		_exit(keys_run(&conf, ends[1]));
 	}
 	close(ends[1]);
@@ -1023,6 +1032,24 @@ static void test_handshakes(struct end *e)
 	}
 }
 
+static bool key_comes_first(X509 *x, X509 *other, int id)
+{
+	SSL_CTX *ctx = SSL_CTX_new(TLS_server_method());
+	EVP_PKEY *key = remote_key_new(x, id, 1);
+	bool good = SSL_CTX_use_PrivateKey(ctx, key) == 1 &&
+		    SSL_CTX_use_certificate(ctx, x) == 1 &&
+		    SSL_CTX_check_private_key(ctx) == 1 &&
+		    SSL_CTX_use_cert_and_key(ctx, x, key, NULL, 1) == 1;
+
+	/* A certificate of another key of the kind drops it. */
+	good = good && SSL_CTX_use_certificate(ctx, other) == 1 &&
+	       SSL_CTX_check_private_key(ctx) != 1;
+	EVP_PKEY_free(key);
+	SSL_CTX_free(ctx);
+	ERR_clear_error();
+	return good;
+}
+
 /* In updates, and a copy on the way. */
 static bool sign_in_parts(X509 *x, int id, const uint8_t *content, size_t len)
 {
@@ -1115,6 +1142,8 @@ static void test_asking(struct end *e)
 	   refuses_digest(e->certificates[ID_P256], ID_P256, "SHA1") &&
 	   refuses_digest(e->certificates[ID_ED25519], ID_ED25519, "SHA256"),
 	   "weak and odd digests are refused");
+	ok(key_comes_first(e->certificates[ID_P256], middle, ID_P256),
+	   "it may be there before its certificate");
 	ok(is_apart(e->certificates[ID_RSA]),
 	   "a remote key is like its certificate's, and nobody else's");
 }
@@ -1124,7 +1153,7 @@ static bool wait_for(struct end *e, int id, uint32_t generation)
 {
 	int i;
 
-	for (i = 0; i < 30; i++) {
+	for (i = 0; i < 100; i++) {
 		if (e->generations[id] == generation)
 			return true;
 		take_identity(e, 200);
@@ -1137,7 +1166,7 @@ static bool wait_state(int id, uint32_t generation, const char *error)
 {
 	int i;
 
-	for (i = 0; i < 30; i++) {
+	for (i = 0; i < 100; i++) {
 		if (hear(200) == MESSAGE_IDENTITY_STATE &&
 		    states[id].generation == generation &&
 		    !!*error == !!*states[id].error &&
@@ -1161,6 +1190,8 @@ static void test_renewal(struct end *e)
 {
 	X509 *first, *second;
 	EVP_PKEY *key;
+	uint8_t c[256];
+	size_t len;
 
 	first = X509_dup(e->certificates[ID_P256]);
 	renew(ID_P256);
@@ -1173,10 +1204,14 @@ static void test_renewal(struct end *e)
 	   simple_handshake(first, ID_P256, 1),
 	   "its key signs, and the former one still does");
 	renew(ID_P256);
+	len = put_verify(c, "server", 32);
 	ok(wait_for(e, ID_P256, 3) && wait_state(ID_P256, 3, "") &&
 	   simple_handshake(e->certificates[ID_P256], ID_P256, 3) &&
 	   simple_handshake(second, ID_P256, 2) &&
-	   !simple_handshake(first, ID_P256, 1),
+	   !simple_handshake(first, ID_P256, 1) &&
+	   ask(e, ID_P256, 2, 0x0403, c, len) > 0 &&
+	   ask(e, ID_P256, 1, 0x0403, c, len) == -ENOENT &&
+	   ask(e, ID_P256, 4, 0x0403, c, len) == -ENOENT,
 	   "the one before the former is gone");
 
 	copy_cut(at("keep"), at("P-256.pem"), -1);
@@ -1230,10 +1265,10 @@ static void test_bad_workers(struct end *good)
 	}
 	ok(i == 3 && ask(good, ID_P384, 4, 0x0503, c, len) > 0,
 	   "a slow and a dead one do not hold up the others");
-	for (n = 0; take_identity(&slow, 500) >= 0; n++)
+	for (n = 0; take_identity(&slow, 2000) >= 0; n++)
 		;
 	ok(slow.generations[ID_P384] == 4 && slow.generations[ID_ED448] == 1 &&
-	   n <= IDS + 3, "the slow one gets the latest when it reads, %d", n);
+	   n < IDS + 3, "the slow one gets the latest when it reads, %d", n);
 	ok(ask(&slow, ID_P384, 4, 0x0503, c, len) > 0, "and is served");
 	drop_end(&slow);
 	drop_end(&rude);
@@ -1248,12 +1283,12 @@ static void test_keys(void)
 	must(remote_key_init(), "remote_key_init");
 	begin_keys();
 	for (i = 0; i <= IDS && type != MESSAGE_READY; i++)
-		type = hear(20000);
+		type = hear(60000);
 	ok(type == MESSAGE_READY && i == IDS + 1 && states[ID_ED448].generation &&
 	   !*states[ID_ED448].error, "ready once all states are told");
 	add_end(&e, 0);
 	for (i = 0; i < IDS; i++)
-		n += take_identity(&e, 5000) == i;
+		n += take_identity(&e, 20000) == i;
 	ok(n == IDS && e.count == 2 && e.certificates[ID_RSA] &&
 	   same_serial(ID_RSA, e.certificates[ID_RSA]),
 	   "a worker gets all certificates with their issuers");
@@ -1262,6 +1297,8 @@ static void test_keys(void)
 	test_handshakes(&e);
 	test_renewal(&e);
 	test_bad_workers(&e);
+	if (waitpid(keys_pid, &status, WNOHANG))
+		printf("# it ended too early, status 0x%x\n", status);
 	close(supervisor);
 	ok(waitpid(keys_pid, &status, 0) == keys_pid && !status,
 	   "it ends with the supervisor");

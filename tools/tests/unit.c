@@ -644,15 +644,15 @@ static void test_kernel_version(void)
 		{ "", false, { 0 }, 0 },
 		{ "(debian-kernel@lists.debian.org) #", false, { 0 }, 0 },
 	};
-	struct kernel k;
+	struct ktls_kernel k;
 	size_t i;
 
 	for (i = 0; i < ARRAY_SIZE(cases); i++) {
-		parse_proc_version(cases[i].text, &k);
+		ktls_parse_kernel(cases[i].text, &k);
 		ok(k.is_debian == cases[i].is_debian &&
-		   (!k.is_debian || !memcmp(k.debian, cases[i].version,
-					    sizeof(k.debian))) &&
-		   fixed_version(&k) == cases[i].fixed,
+		   (!k.is_debian || !memcmp(k.version, cases[i].version,
+					    sizeof(k.version))) &&
+		   k.fixed == cases[i].fixed,
 		   "kernel %zu of /proc/version", i);
 	}
 }
