@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "handshake.h"
 #include "kernel_ciphers.h"
@@ -188,7 +189,7 @@ static void see_message(int write_p, int version, int type, const void *buf,
 		h->key_update = true;
 }
 
-static bool set_up_server(SSL_CTX *ctx, struct shop *shop,
+static void set_up_server(SSL_CTX *ctx, struct shop *shop,
 			  const struct conf_listener *l)
 {
 	SSL_CTX_set_session_cache_mode(ctx, SSL_SESS_CACHE_OFF);
@@ -200,22 +201,68 @@ static bool set_up_server(SSL_CTX *ctx, struct shop *shop,
 	SSL_CTX_set_alpn_select_cb(ctx, choose_protocol, NULL);
 	SSL_CTX_set_options(ctx, SSL_OP_CIPHER_SERVER_PREFERENCE |
 			    SSL_OP_PRIORITIZE_CHACHA);
+	if (l->client_auth != CLIENT_AUTH_NONE)
+		SSL_CTX_set_verify(ctx, SSL_VERIFY_PEER |
+				   (l->client_auth == CLIENT_AUTH_REQUIRED ?
+				    SSL_VERIFY_FAIL_IF_NO_PEER_CERT : 0), NULL);
+}
+
+static void set_up_client(SSL_CTX *ctx)
+{
+	SSL_CTX_set_verify(ctx, SSL_VERIFY_PEER, NULL);
+	SSL_CTX_set_session_cache_mode(ctx, SSL_SESS_CACHE_OFF);
+}
+
+/*
+ * Those that the system trusts: all of them now, and not as OpenSSL would, each from
+ * its directory when it is wanted.
+ */
+static bool read_system_authorities(SSL_CTX *ctx)
+{
+	const char *const files[] = {
+		getenv(X509_get_default_cert_file_env()) ?: "",
+		X509_get_default_cert_file(),
+		"/etc/ssl/certs/ca-certificates.crt",
+		"/etc/pki/tls/certs/ca-bundle.crt",
+	};
+	size_t i;
+
+	for (i = 0; i < ARRAY_SIZE(files); i++)
+		if (!access(files[i], R_OK) && SSL_CTX_load_verify_file(ctx, files[i]))
+			return true;
+	/* Nobody, until some are installed. */
+	ERR_clear_error();
+	log_line(LOG_WARNING, "this system has no file of authorities; name one with ca, or install ca-certificates");
+	return true;
+}
+
+/* Whom to trust, by files: while there are some. */
+static bool read_authorities(SSL_CTX *ctx, const struct conf_listener *l)
+{
+	if (conf_is_client(l))
+		return l->ca ? SSL_CTX_load_verify_file(ctx, l->ca) :
+			       read_system_authorities(ctx);
 	if (l->client_auth == CLIENT_AUTH_NONE)
 		return true;
-	SSL_CTX_set_verify(ctx, SSL_VERIFY_PEER |
-			   (l->client_auth == CLIENT_AUTH_REQUIRED ?
-			    SSL_VERIFY_FAIL_IF_NO_PEER_CERT : 0), NULL);
 	SSL_CTX_set_client_CA_list(ctx, SSL_load_client_CA_file(l->ca));
 	return SSL_CTX_get_client_CA_list(ctx) &&
 	       SSL_CTX_load_verify_file(ctx, l->ca);
 }
 
-static bool set_up_client(SSL_CTX *ctx, const struct conf_listener *l)
+/* The same for an identity that comes when the sandbox is closed. */
+static bool share_authorities(SSL_CTX *ctx, const SSL_CTX *bare)
 {
-	SSL_CTX_set_verify(ctx, SSL_VERIFY_PEER, NULL);
-	SSL_CTX_set_session_cache_mode(ctx, SSL_SESS_CACHE_OFF);
-	return l->ca ? SSL_CTX_load_verify_file(ctx, l->ca) :
-		       SSL_CTX_set_default_verify_paths(ctx);
+	const STACK_OF(X509_NAME) *names = SSL_CTX_get_client_CA_list(bare);
+	STACK_OF(X509_NAME) *copy = NULL;
+
+	if (names) {
+		copy = SSL_dup_CA_list(names);
+		if (!copy)
+			return false;
+		SSL_CTX_set_client_CA_list(ctx, copy);
+	}
+	SSL_CTX_set1_cert_store(ctx, SSL_CTX_get_cert_store(bare));
+	return true;
 }
 
 static SSL_CTX *new_ctx(struct shop *shop, size_t n)
@@ -239,12 +286,17 @@ static SSL_CTX *new_ctx(struct shop *shop, size_t n)
 	SSL_CTX_set_read_ahead(ctx, 0);
 	SSL_CTX_set_msg_callback(ctx, see_message);
 	secrets_watch(ctx);
+	if (client)
+		set_up_client(ctx);
+	else
+		set_up_server(ctx, shop, l);
 	if (!SSL_CTX_set_ex_data(ctx, shop_index, shop) ||
 	    !SSL_CTX_set_ex_data(ctx, listener_index, (void *)(uintptr_t)n) ||
 	    !SSL_CTX_set_session_id_context(ctx, (const void *)l->name,
 					    strnlen(l->name, 32)) ||
 	    (kernel->count && !restrict_ciphers(ctx, kernel)) ||
-	    !(client ? set_up_client(ctx, l) : set_up_server(ctx, shop, l))) {
+	    !(shop->ends[n].bare ? share_authorities(ctx, shop->ends[n].bare) :
+	      read_authorities(ctx, l))) {
 		SSL_CTX_free(ctx);
 		return NULL;
 	}
