@@ -288,7 +288,8 @@ service strict {{
 
     def client(self, version=None, pem=None, alpn=()):
         """What a peer is a client with."""
-        context = ssl.create_default_context(cafile=self.ca)
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        context.load_verify_locations(self.ca)
         if pem:
             context.load_cert_chain(self.path(f"{pem}.pem"))
         self.restrict(context, version, alpn)
@@ -813,7 +814,7 @@ def check_hostile(s, _):
         sock = knock(s)
         held.append(sock)
         pass_on(sock, ASK, *[one.fileno()] * count)
-        if count != 2 and b"no socket" not in sock.recv(4096):
+        if b"no socket" not in sock.recv(4096):
             raise Failure(f"{count} descriptors were taken")
     with open("/dev/null", "rb") as null:
         sock = knock(s)

@@ -367,6 +367,10 @@ static int receive_request(struct connection *c, struct ktls_wire_request *q, in
 	if (cmsg && cmsg->cmsg_level == SOL_SOCKET &&
 	    cmsg->cmsg_type == SCM_RIGHTS && cmsg->cmsg_len == CMSG_LEN(sizeof(int)))
 		memcpy(fd, CMSG_DATA(cmsg), sizeof(*fd));
+	if ((msg.msg_flags & MSG_CTRUNC) && *fd >= 0) {
+		close_foreign(*fd);
+		*fd = -1;
+	}
 	if (!n)
 		err = 0;
 	else if (msg.msg_flags & MSG_TRUNC)
