@@ -543,7 +543,7 @@ void connection_end(struct connection *c, enum connection_end why)
 	count_end(w->counters, why);
 	if (c->state == CONNECTION_HANDSHAKE)
 		end_of_handshake(c);
-	if (c->service)
+	if (conf_of(c)->kind == LISTENER_HANDSHAKE || conf_is_service(conf_of(c)))
 		service_end(c);
 	/* An alert that was sent is to arrive: no reset towards TLS, but for one. */
 	if (plain->fd >= 0 && why != END_CLOSED)

@@ -160,8 +160,9 @@ void service_done(struct connection *c);
 void service_failed(struct connection *c, int err, const char *why);
 /* Closes what is the program's. */
 void service_end(struct connection *c);
-/* Before workers close their sandbox. */
+/* When a worker starts; and when its privileges are gone, as it has a thread then. */
 bool service_init(void);
+bool service_start(const struct conf *conf);
 
 /* post_handshake.c: records that are no data, where the kernel does the records. */
 

@@ -136,6 +136,9 @@ bool sandbox_close(void)
 	scmp_filter_ctx filter = seccomp_init(SCMP_ACT_KILL_PROCESS);
 	int err = filter ? allow(filter) : -ENOMEM;
 
+	/* Of all threads. */
+	if (!err)
+		err = seccomp_attr_set(filter, SCMP_FLTATR_CTL_TSYNC, 1);
 	if (!err)
 		err = seccomp_load(filter);
 	if (err)

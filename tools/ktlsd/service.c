@@ -5,10 +5,12 @@
  * what they like.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <openssl/err.h>
 #include <openssl/x509v3.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -34,7 +36,12 @@
 /* What a program does with its socket may have a call of ours wait: not for longer. */
 #define PATIENCE_US 10000
 
+/* Of what is no socket, that is to be closed: more than that is refused. */
+#define UNCLOSED_MAX 64
+
 static BIO_METHOD *bio_method;
+static int closer[2] = { -1, -1 };
+static unsigned int unclosed;
 
 /* Calls that others can have wait */
 
@@ -55,7 +62,7 @@ static void set_alarm(long us)
 
 /*
  * A thread that waits in send() may keep another that wants to, if TLS is attached
- * already; and who closes a socket last may have to linger.
+ * already.
  */
 static ssize_t send_foreign(int fd, const void *data, size_t len)
 {
@@ -67,11 +74,62 @@ static ssize_t send_foreign(int fd, const void *data, size_t len)
 	return n;
 }
 
+static int socket_option(int fd, int level, int name)
+{
+	socklen_t len = sizeof(int);
+	int value;
+
+	return getsockopt(fd, level, name, &value, &len) ? -errno : value;
+}
+
+/*
+ * Who closes a socket last may have to linger, also for those that are still in the
+ * queue of one; and what is no socket may be of a file system that never answers,
+ * whatever comes.
+ */
 static void close_foreign(int fd)
 {
-	set_alarm(PATIENCE_US);
-	close(fd);
-	set_alarm(0);
+	if (socket_option(fd, SOL_SOCKET, SO_TYPE) >= 0) {
+		set_alarm(PATIENCE_US);
+		close(fd);
+		set_alarm(0);
+		return;
+	}
+	__atomic_add_fetch(&unclosed, 1, __ATOMIC_RELAXED);
+	(void)!write(closer[1], &fd, sizeof(fd));
+}
+
+static void *close_files(void *arg)
+{
+	int fd;
+
+	(void)arg;
+	while (read(closer[0], &fd, sizeof(fd)) == sizeof(fd)) {
+		close(fd);
+		__atomic_sub_fetch(&unclosed, 1, __ATOMIC_RELAXED);
+	}
+	return NULL;
+}
+
+bool service_start(const struct conf *conf)
+{
+	size_t n = conf->listeners_count;
+	sigset_t alarm, before;
+	pthread_t thread;
+	int err;
+
+	if (!n || conf->listeners[n - 1].kind != LISTENER_HANDSHAKE)
+		return true;
+	/* That is for us. */
+	sigemptyset(&alarm);
+	sigaddset(&alarm, SIGALRM);
+	pthread_sigmask(SIG_BLOCK, &alarm, &before);
+	err = pipe2(closer, O_CLOEXEC) ? errno :
+	      pthread_create(&thread, NULL, close_files, NULL);
+	pthread_sigmask(SIG_SETMASK, &before, NULL);
+	if (err)
+		log_line(LOG_ERR, "cannot start: %s", strerror(err));
+	return !err;
 }
 
 /* A socket that may be blocking, and is not to be made otherwise. */
@@ -188,7 +246,10 @@ static void give_back(struct connection *c)
 void service_end(struct connection *c)
 {
 	give_back(c);
-	free(c->service->request);
+	close_foreign(c->ends[SIDE_PLAIN].fd);
+	c->ends[SIDE_PLAIN].fd = -1;
+	if (c->service)
+		free(c->service->request);
 	free(c->service);
 	c->service = NULL;
 }
@@ -356,12 +417,11 @@ static int receive_request(struct connection *c, struct ktls_wire_request *q, in
 	int err;
 
 	*fd = -1;
-	do
-		n = recvmsg(c->ends[SIDE_PLAIN].fd, &msg, MSG_DONTWAIT |
-			    MSG_CMSG_CLOEXEC);
-	while (n < 0 && errno == EINTR);
+	set_alarm(PATIENCE_US);
+	n = recvmsg(c->ends[SIDE_PLAIN].fd, &msg, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+	set_alarm(0);
 	if (n < 0)
-		return -errno;
+		return errno == EINTR ? -EAGAIN : -errno;
 	/* There is room for one; of more the kernel closes the others. */
 	cmsg = CMSG_FIRSTHDR(&msg);
 	if (cmsg && cmsg->cmsg_level == SOL_SOCKET &&
@@ -382,14 +442,6 @@ static int receive_request(struct connection *c, struct ktls_wire_request *q, in
 		*fd = -1;
 	}
 	return err;
-}
-
-static int socket_option(int fd, int level, int name)
-{
-	socklen_t len = sizeof(int);
-	int value;
-
-	return getsockopt(fd, level, name, &value, &len) ? -errno : value;
 }
 
 /* Returns 0, or a negative errno and what is wrong with it. */
@@ -464,6 +516,9 @@ static int check_request(struct connection *c, const struct ktls_wire_request *q
 		return answer_error(c, KTLS_WIRE_RESULT, -EINVAL,
 				    "nobody says which server it is to be; name it, or write server-name in service %s",
 				    l->name), -EINVAL;
+	if (__atomic_load_n(&unclosed, __ATOMIC_RELAXED) > UNCLOSED_MAX)
+		return answer_error(c, KTLS_WIRE_RESULT, -EBUSY,
+				    "ktlsd was given files that cannot be closed"), -EBUSY;
 	if (!shop_is_ready(c->worker->shop, n))
 		return answer_error(c, KTLS_WIRE_RESULT, -ENOKEY,
 				    "the certificate of service %s is not loaded; see: ktlsctl daemon status",

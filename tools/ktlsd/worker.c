@@ -539,7 +539,7 @@ static bool set_up(struct worker *w, const int *listeners)
 	w->supervisor = -1;
 	set_channel(w, &w->supervisor, supervisor, ABOUT_SUPERVISOR);
 	return sandbox_become(w->conf->user) && process_follow() &&
-	       sandbox_close();
+	       service_start(w->conf) && sandbox_close();
 }
 
 int worker_run(const struct conf *conf, unsigned int index,

@@ -46,12 +46,15 @@ static int see_handshake(struct ktls_post_handshake *p, const uint8_t *c, size_t
 			p->head[p->head_len++] = *c++;
 			len--;
 		}
+		/*
+		 * A KeyUpdate in pieces is not worth the trouble: with the first
+		 * of them the kernel waits for a key.
+		 */
+		if (p->head[0] == KEY_UPDATE && !len)
+			return -KTLS_ALERT_UNEXPECTED_MESSAGE;
 		if (p->head_len < HEAD)
 			return events;
 		n = p->head[1] << 16 | p->head[2] << 8 | p->head[3];
-		/* A KeyUpdate in pieces is not worth the trouble. */
-		if (p->head[0] == KEY_UPDATE && !len)
-			return -KTLS_ALERT_UNEXPECTED_MESSAGE;
 		p->head_len = 0;
 		p->left = n;
 		ret = see_message(p, p->head[0], c, n, len);
