@@ -807,7 +807,7 @@ def check_hostile(s, _):
                  message(1, *((1, b"client\0") for _ in range(9)))):
         sock = knock(s)
         held.append(sock)
-        with contextlib.suppress(BrokenPipeError):
+        with contextlib.suppress(BrokenPipeError, ConnectionResetError):
             pass_on(sock, data, one.fileno())
     # More descriptors than one, and none.
     for count in 0, 2, 200:

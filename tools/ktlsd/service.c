@@ -11,6 +11,7 @@
 #include <openssl/err.h>
 #include <openssl/x509v3.h>
 #include <pthread.h>
+#include <semaphore.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -103,7 +104,7 @@ static void *close_files(void *arg)
 {
 	int fd;
 
-	(void)arg;
+	sem_post(arg);
 	while (read(closer[0], &fd, sizeof(fd)) == sizeof(fd)) {
 		close(fd);
 		__atomic_sub_fetch(&unclosed, 1, __ATOMIC_RELAXED);
@@ -116,6 +117,7 @@ bool service_start(const struct conf *conf)
 	size_t n = conf->listeners_count;
 	sigset_t alarm, before;
 	pthread_t thread;
+	sem_t begun;
 	int err;
 
 	if (!n || conf->listeners[n - 1].kind != LISTENER_HANDSHAKE)
@@ -124,8 +126,11 @@ bool service_start(const struct conf *conf)
 	sigemptyset(&alarm);
 	sigaddset(&alarm, SIGALRM);
 	pthread_sigmask(SIG_BLOCK, &alarm, &before);
-	err = pipe2(closer, O_CLOEXEC) ? errno :
-	      pthread_create(&thread, NULL, close_files, NULL);
+	err = sem_init(&begun, 0, 0) || pipe2(closer, O_CLOEXEC) ? errno :
+	      pthread_create(&thread, NULL, close_files, &begun);
+	/* What a thread calls when it starts, the sandbox forbids. */
+	if (!err)
+		err = sem_wait(&begun) ? errno : 0;
 	pthread_sigmask(SIG_SETMASK, &before, NULL);
 	if (err)
 		log_line(LOG_ERR, "cannot start: %s", strerror(err));
