@@ -831,7 +831,7 @@ def check_hostile(s, _):
     sock = knock(s)
     a, b = tcp_pair()
     pass_on(sock, ASK, a.fileno())
-    with contextlib.suppress(BrokenPipeError):
+    with contextlib.suppress(BrokenPipeError, ConnectionResetError):
         for _ in range(100):
             pass_on(sock, ASK, a.fileno())
     held += [sock, a, b]

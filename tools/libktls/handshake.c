@@ -165,7 +165,7 @@ static int converse(struct handshake *h, const struct ktls_wire_request *request
 	if (err == -EBADF)
 		return fail(h, err, "%d is no descriptor", h->fd);
 	/* It may have been refused already, with the reason in an answer. */
-	if (err && err != -EPIPE)
+	if (err && err != -EPIPE && err != -ECONNRESET)
 		return fail(h, err, "could not speak to ktlsd: %s", strerror(-err));
 	len = receive_message(h, ms);
 	h->begun = 1;
