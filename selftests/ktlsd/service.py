@@ -336,10 +336,11 @@ def exchange(context, sock, server_side, data):
                 raise Failure(f"it ended after {len(got)} bytes")
             got += some
         end.sendall(data)
+        certificate = end.getpeercert()
         same("what follows", end.recv(1), b"")
         # Says the same.
         end.unwrap().close()
-        return hashlib.sha256(got).hexdigest(), end.getpeercert()
+        return hashlib.sha256(got).hexdigest(), certificate
 
 
 def talk(s, context, server_side, service, **kwargs):
@@ -385,9 +386,10 @@ def check_client(s, version):
     with open(s.path("server.crt"), encoding="ascii") as file:
         same("certificate", tls.certificates()[0],
              ssl.PEM_cert_to_DER_cert(file.read()))
+    cipher = tls.told.cipher.decode()
     tls.close()
     wait_for("end in ktlsd", lambda: not s.connections())
-    return tls.told.cipher.decode() if tls.handle else ""
+    return cipher
 
 
 def check_server(s, version):

@@ -466,7 +466,7 @@ static int check_socket(int fd, const char **wrong)
 		return -ENOTSOCK;
 	}
 	if (family != AF_INET && family != AF_INET6) {
-		*wrong = "TLS in the kernel is on TCP over IPv4 or IPv6, and the socket is of another family";
+		*wrong = "TLS in the kernel is on TCP, and the socket is of another family";
 		return -EOPNOTSUPP;
 	}
 	if (socket_option(fd, SOL_SOCKET, SO_PROTOCOL) != IPPROTO_TCP) {
@@ -539,7 +539,8 @@ static int check_request(struct connection *c, const struct ktls_wire_request *q
 }
 
 /* False if it does not go on; the program has been told. */
-static bool begin(struct connection *c, const struct ktls_wire_request *q, int fd)
+static bool take_socket(struct connection *c, const struct ktls_wire_request *q,
+			int fd)
 {
 	struct service *s = calloc(1, sizeof(*s));
 	struct handshake_wish wish;
@@ -656,7 +657,7 @@ static bool obey(struct connection *c, const struct ktls_wire_request *q, int fd
 	if (c->state == CONNECTION_SERVED && q->type == KTLS_WIRE_REKEY)
 		return rekey(c, q, fd);
 	if (c->state == CONNECTION_REQUEST && q->type == KTLS_WIRE_REQUEST)
-		return begin(c, q, fd);
+		return take_socket(c, q, fd);
 	if (fd >= 0)
 		close_foreign(fd);
 	return false;
