@@ -290,9 +290,12 @@ static int set_next_key(struct handshake *h, unsigned int direction)
 	struct handshake answer = { .fd = h->fd, .service = h->service };
 	int err = converse(&answer, &w, KTLS_WIRE_REKEYED, REKEY_MS);
 
+	ktls_handshake_forget_answer(&answer);
+	if (err == -ECONNRESET)
+		return fail(h, -EOPNOTSUPP,
+			    "there is a new key, and ktlsd, which had the next, is gone");
 	if (err)
 		memcpy(h->why, answer.why, sizeof(h->why));
-	ktls_handshake_forget_answer(&answer);
 	return err;
 }
 
