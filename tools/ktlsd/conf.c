@@ -89,8 +89,8 @@ static const struct option top_options[] = {
 
 /* and of what has an address, and a backend. */
 #define COMMON								\
-	TLS,								\
 	PART("address", address),					\
+	TLS,								\
 	PART("backend", backend),					\
 	EACH("require", WORD, require_kernel, .words = "any kernel"),	\
 	EACH("source-rate", NUMBER, source_rate,			\
