@@ -9,6 +9,8 @@
 #	make check		test everything on three kernels
 #		HOSTS="..."	on these of: bookworm trixie sid local
 #		TESTS="..."	these only, e.g. TESTS="static ktls ktls:counters"
+#	make check-full		as check, with every cell of ktlsd's matrix and more
+#				bytes in each
 #	make check-debug	all that needs a kernel, on one that checks itself
 #	make bench		what it costs, in instructions
 #	make mutate		whether the tests notice wrong counters
@@ -44,6 +46,10 @@ demo:
 check:
 	@selftests/check $(if $(filter local,$(HOST)),local,$(HOSTS)) -- $(TESTS)
 
+check-full:
+	@KTLSD_FULL=1 TIMEOUT=14400 selftests/check \
+		$(if $(filter local,$(HOST)),local,$(HOSTS)) -- $(TESTS)
+
 check-debug:
 	@selftests/check debug -- $(TESTS)
 
@@ -66,4 +72,4 @@ clean:
 	$(MAKE) -C selftests clean
 
 .PHONY: all modules tools selftests modules_install install demo check \
-	check-debug bench mutate generate clean
+	check-full check-debug bench mutate generate clean

@@ -253,6 +253,8 @@ def main():
     directory = tempfile.mkdtemp(prefix="ktls-relays.")
     os.chmod(directory, 0o755)
     pem = certificate(directory)
+    print("#              M per MiB   k per request   M per connection   KiB idle",
+          flush=True)
     with never_idle(), \
             subprocess.Popen([LOAD, "backend", str(BACKEND)]) as backend:
         wait_for_port(BACKEND)
@@ -275,15 +277,15 @@ def main():
                     "connect": cost(name, "connect", CONNECT, port) / 1e6}
                 if name != "plain":
                     rows[name]["idle"] = idle(name, port)
+                row = rows[name]
+                print(f"# {name:<12} {row['bulk']:10.2f} {row['small']:15.1f} "
+                      f"{row['connect']:18.2f} {row.get('idle', 0):10.1f}",
+                      flush=True)
                 server.send_signal(signal.SIGTERM)
                 with contextlib.suppress(subprocess.TimeoutExpired):
                     server.wait(5)
                 server.kill()
         backend.kill()
-    print("#              M per MiB   k per request   M per connection   KiB idle")
-    for name, row in rows.items():
-        print(f"# {name:<12} {row['bulk']:10.2f} {row['small']:15.1f} "
-              f"{row['connect']:18.2f} {row.get('idle', 0):10.1f}")
     shutil.rmtree(directory)
     if "ktlsd" not in rows:
         return 0

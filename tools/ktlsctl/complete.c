@@ -30,7 +30,7 @@ static const char *const verbs[] = {
 };
 static const char *const actions[] = { "allow", "deny", "audit", NULL };
 static const char *const daemon_verbs[] = {
-	"status", "connections", "reload", "drain", NULL,
+	"status", "connections", "metrics", "reload", "drain", NULL,
 };
 static const char *const on_off[] = { "on", "off", NULL };
 static const char *const steps[] = {

@@ -17,6 +17,7 @@ const char daemon_details[] =
 	"                    what it counted\n"
 	"  connections       those that are open, with names and ciphers, and with what\n"
 	"                    the module counted of them\n"
+	"  metrics           counters, expiry and proofs as OpenMetrics, for monitoring\n"
 	"  reload            have it read its configuration; one that is wrong changes\n"
 	"                    nothing\n"
 	"  drain             have it take no new connections, and end with the last one\n";
@@ -289,10 +290,77 @@ static void print_certificates(struct json_object *list, unsigned int width)
 	table_print(table, width, 0);
 	for (i = 0; i < length(list); i++) {
 		struct json_object *o = json_object_array_get_idx(list, i);
+		const char *expires = daemon_text(o, "expiry");
 
 		if (daemon_get(o, "error"))
 			printf("! %s: %s\n", daemon_text(o, "certificate"),
 			       daemon_text(o, "error"));
+		if (!strcmp(expires, "expired"))
+			printf("! %s: it has expired; renew it\n",
+			       daemon_text(o, "certificate"));
+		else if (!strcmp(expires, "soon"))
+			printf("! %s: expires in %s; renew it\n",
+			       daemon_text(o, "certificate"), expiry(b, o));
+	}
+}
+
+/* Whether it is served as the file has it. */
+static void print_wrong(const char *listener, struct json_object *proof)
+{
+	const char *state = daemon_text(proof, "state");
+
+	if (!strcmp(state, "proven"))
+		return;
+	printf("! %s, %s: ", listener, daemon_text(proof, "certificate"));
+	if (!strcmp(state, "stale"))
+		printf("serves serial %s, and the file holds %s\n",
+		       daemon_text(proof, "served-serial"),
+		       daemon_text(proof, "file-serial"));
+	else
+		printf("%s\n", daemon_text(proof, "error"));
+}
+
+static void print_proofs(struct json_object *listeners, unsigned int width)
+{
+	static const struct column columns[] = {
+		TEXT("LISTENER", 0, 0), TEXT("CERTIFICATE", 0, 0), TEXT("STATE", 0, 0),
+		NUMBER("LOOKED AT", 1, 1), NUMBER("PROVEN", 1, 1),
+	};
+	char b[NUMBER_LEN], cell[NUMBER_LEN + 8];
+	struct json_object *l, *p, *proofs;
+	struct table *table;
+	size_t i, j, count = 0;
+
+	for (i = 0; i < length(listeners); i++)
+		count += length(daemon_get(json_object_array_get_idx(listeners, i),
+					   "proofs"));
+	if (!count)
+		return;
+	table = table_new(columns, ARRAY_SIZE(columns));
+	for (i = 0; i < length(listeners); i++) {
+		l = json_object_array_get_idx(listeners, i);
+		proofs = daemon_get(l, "proofs");
+		for (j = 0; j < length(proofs); j++) {
+			p = json_object_array_get_idx(proofs, j);
+			table_add(table, daemon_text(l, "name"));
+			table_add(table, daemon_text(p, "certificate"));
+			table_add(table, daemon_text(p, "state"));
+			snprintf(cell, sizeof(cell), "%s ago",
+				 ago(b, daemon_number(p, "look-time")));
+			table_add(table, cell);
+			snprintf(cell, sizeof(cell), "%s ago",
+				 ago(b, daemon_number(p, "proven-time")));
+			table_add(table, daemon_get(p, "proven-time") ? cell : "never");
+		}
+	}
+	printf("\n");
+	table_print(table, width, 0);
+	for (i = 0; i < length(listeners); i++) {
+		l = json_object_array_get_idx(listeners, i);
+		proofs = daemon_get(l, "proofs");
+		for (j = 0; j < length(proofs); j++)
+			print_wrong(daemon_text(l, "name"),
+				    json_object_array_get_idx(proofs, j));
 	}
 }
 
@@ -368,8 +436,19 @@ static enum status status_text(struct json_object *o)
 	print_heading(o);
 	print_listeners(daemon_get(o, "listeners"), width);
 	print_certificates(daemon_get(o, "certificates"), width);
+	print_proofs(daemon_get(o, "listeners"), width);
 	print_processes(daemon_get(o, "processes"), width);
 	print_counters(daemon_get(o, "counters"));
+	return STATUS_OK;
+}
+
+static enum status metrics_text(struct json_object *o)
+{
+	struct json_object *text = daemon_get(o, "metrics");
+
+	if (!json_object_is_type(text, json_type_string))
+		return error(STATUS_FAILED, "this ktlsd has no metrics; it is an old one");
+	fputs(json_object_get_string(text), stdout);
 	return STATUS_OK;
 }
 
@@ -395,6 +474,7 @@ static const struct verb {
 } verbs[] = {
 	{ "status", status_text },
 	{ "connections", NULL },
+	{ "metrics", metrics_text },
 	{ "reload", reload_text },
 	{ "drain", drain_text },
 };
@@ -411,10 +491,10 @@ enum status run_daemon(int argc, char **argv)
 			verb = &verbs[i];
 	if (!argc)
 		return error(STATUS_USAGE,
-			     "daemon wants to know what: status, connections, reload or drain");
+			     "daemon wants to know what: status, connections, metrics, reload or drain");
 	if (!verb)
 		return error(STATUS_USAGE,
-			     "daemon knows status, connections, reload and drain, not \"%s\"",
+			     "daemon knows status, connections, metrics, reload and drain, not \"%s\"",
 			     argv[0]);
 	if (argc > 1)
 		return error(STATUS_USAGE, "daemon %s takes no argument, not \"%s\"",

@@ -49,7 +49,7 @@ static const struct command commands[] = {
 	{ "doctor", "[HOST[:PORT]]",
 	  "what stands between this host and kernel TLS, and what to do",
 	  doctor_details, NULL, "sak46t", run_doctor },
-	{ "daemon", "status | connections | reload | drain",
+	{ "daemon", "status | connections | metrics | reload | drain",
 	  "what ktlsd does, and what it is to do",
 	  daemon_details, NULL, "U", run_daemon },
 	{ "observe", "[-o FILE] -- COMMAND | --time SECONDS",

@@ -73,6 +73,7 @@ static const struct option top_options[] = {
 	CONF("handshake-group", TEXT, handshake_group),
 	CONF("ticket-hours", NUMBER, ticket_hours, FROM_TO(1, 84, "hours")),
 	CONF("drain-timeout", NUMBER, drain_timeout, FROM_TO(1, 86400, "seconds")),
+	CONF("prove-interval", NUMBER, prove_interval, FROM_TO(0, 86400, "seconds")),
 };
 
 /* Of all that does TLS, */
@@ -670,6 +671,7 @@ static void read_all(struct reader *r, const struct settings *settings)
 	conf->control = must(strdup("/run/ktlsd/control"));
 	conf->ticket_hours = 12;
 	conf->drain_timeout = 60;
+	conf->prove_interval = 60;
 	for (i = 0; i < settings->count; i++) {
 		const struct section *section = &settings->sections[i];
 

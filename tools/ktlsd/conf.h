@@ -102,6 +102,7 @@ struct conf {
 	gid_t handshake_gid;		/* or 0 */
 	unsigned int ticket_hours;	/* between new keys for session tickets */
 	unsigned int drain_timeout;	/* seconds that old connections have to end */
+	unsigned int prove_interval;	/* seconds between self-connects, 0: none */
 	struct conf_identity *identities;
 	size_t identities_count;
 	struct conf_listener *listeners;

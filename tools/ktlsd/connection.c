@@ -15,9 +15,13 @@
 #include <libktls.h>
 
 #include "connection.h"
+#include "knock.h"
 #include "ktlsd.h"
 #include "proxy.h"
 #include "worker.h"
+
+/* Longer than the broker waits for a backend. */
+#define BACKEND_NS 30000000000ull
 
 static const struct conf_listener *conf_of(const struct connection *c)
 {
@@ -78,15 +82,24 @@ static void begin_handshake(struct connection *c)
 		connection_run(c);
 }
 
+/* Without a broker it waits for the next one, which comes at once, or not at all. */
 static void ask_backend(struct connection *c)
 {
 	int err;
 
 	c->state = CONNECTION_BACKEND;
-	c->deadline = 0;
+	c->deadline = c->worker->now + BACKEND_NS;
 	err = worker_wish(c, NULL, 0);
-	if (err)
+	if (err && err != -EPIPE)
 		connection_granted(c, err);
+}
+
+void connection_ask_again(struct connection *c)
+{
+	if (c->state == CONNECTION_BACKEND)
+		ask_backend(c);
+	else if (c->state == CONNECTION_FILES)
+		serve_granted(c, -EAGAIN);
 }
 
 void connection_accept(struct worker *w, size_t listener, int fd)
@@ -123,9 +136,12 @@ void connection_accept(struct worker *w, size_t listener, int fd)
 		connection_end(c, END_FAILED);
 		return;
 	}
-	if (kind == LISTENER_HANDSHAKE)
+	if (kind == LISTENER_HANDSHAKE) {
 		service_accept(c);
-	else if (is_client)
+		return;
+	}
+	c->proof = !is_client && knock_is(fd);
+	if (is_client)
 		ask_backend(c);
 	else
 		begin_handshake(c);
@@ -377,6 +393,11 @@ static void run_handshake(struct connection *c)
 		worker_watch(c->worker, &c->ends[SIDE_TLS], EPOLLOUT);
 		return;
 	case HANDSHAKE_FAILED:
+		if (c->proof && c->handshake.failure != FAILURE_KEY) {
+			/* It has no certificate to show, and has seen ours. */
+			connection_end(c, END_NOT_BEGUN);
+			return;
+		}
 		count_failure(n, c->handshake.failure);
 		/* What others do wrong fills no log; what we do does. */
 		log_line(c->handshake.failure == FAILURE_KEY ? LOG_WARNING :
@@ -392,6 +413,12 @@ static void run_handshake(struct connection *c)
 		break;
 	}
 	end_of_handshake(c);
+	if (c->proof) {
+		SSL_shutdown(c->handshake.ssl);
+		c->state = CONNECTION_BACKEND;
+		connection_end(c, END_NOT_BEGUN);
+		return;
+	}
 	count(&n->handshakes_done, 1);
 	count(SSL_version(c->handshake.ssl) == TLS1_3_VERSION ?
 	      &n->handshakes_tls13 : &n->handshakes_tls12, 1);
@@ -459,6 +486,7 @@ void connection_run(struct connection *c)
 	case CONNECTION_FILES:
 		serve_run(c);
 		break;
+	case CONNECTION_ACCEPTED:
 	case CONNECTION_BACKEND:
 		/* What it says is for later. */
 		worker_watch(c->worker, &c->ends[SIDE_TLS], 0);
@@ -481,6 +509,8 @@ void connection_late(struct connection *c)
 		connection_end(c, END_NOT_BEGUN);
 	} else if (c->state == CONNECTION_FILES) {
 		serve_run(c);
+	} else if (c->state == CONNECTION_BACKEND) {
+		connection_granted(c, -ETIMEDOUT);
 	} else {
 		connection_end(c, END_IDLE);
 	}

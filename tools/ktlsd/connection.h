@@ -60,6 +60,7 @@ struct connection {
 	struct connection *next_turn;		/* has more to do */
 	bool has_turn;
 	enum connection_state {
+		CONNECTION_ACCEPTED,	/* nothing is under way yet */
 		CONNECTION_REQUEST,	/* waits for what a program wants */
 		CONNECTION_HANDSHAKE,
 		CONNECTION_BACKEND,	/* waits for the broker */
@@ -87,6 +88,8 @@ struct connection {
 	bool owes_key_update;		/* the other end wants a new key of ours */
 	bool owes_no_renegotiation;	/* or an answer */
 
+	bool proof;			/* it is the prover's, see knock.h */
+
 	/* To be told, once the handshake is over. */
 	struct description {
 		uint64_t cookie;
@@ -106,6 +109,8 @@ void connection_describe(struct connection *c, struct message_connection *m);
 void connection_accept(struct worker *w, size_t listener, int fd);
 /* The broker's answer: a descriptor, or a negative errno. */
 void connection_granted(struct connection *c, int fd_or_error);
+/* There is another broker, which knows nothing of what the last one was asked. */
+void connection_ask_again(struct connection *c);
 /*
  * For service.c: begins a handshake at its TLS end, or returns false if there are too
  * many of them; gives the kernel the keys after it, and returns a negative errno if it
@@ -177,6 +182,11 @@ int post_handshake_record(struct connection *c, uint8_t type,
  * end had too many of them.
  */
 int post_handshake_next_key(struct connection *c, unsigned int direction);
+/*
+ * The other end has a new key, whoever does the records.  Returns 0, or a negative
+ * number if that was one too many, and the connection was ended.
+ */
+int post_handshake_count_key(struct connection *c);
 /*
  * Sends what is owed to the TLS end.  Returns 0, -EAGAIN, or another negative
  * number if the connection was ended.

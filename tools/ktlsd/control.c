@@ -44,6 +44,7 @@ static const char *const commands[] = {
 	[CONTROL_RELOAD] = "reload",
 	[CONTROL_DRAIN] = "drain",
 	[CONTROL_CONNECTIONS] = "connections",
+	[CONTROL_METRICS] = "metrics",
 };
 
 /* The directory above is made if it is not there, as /run is empty at boot. */
@@ -278,7 +279,7 @@ static void ask(struct control *c, struct client *client, const char *line)
 		c->ask(c->arg, client->id, i);
 		return;
 	}
-	answer(client, control_error("there is no such command; there are status, reload, drain and connections"));
+	answer(client, control_error("there is no such command; there are status, metrics, connections, reload and drain"));
 }
 
 static void read_line(struct control *c, struct client *client)

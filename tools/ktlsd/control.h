@@ -22,6 +22,7 @@ enum control_command {
 	CONTROL_RELOAD,
 	CONTROL_DRAIN,
 	CONTROL_CONNECTIONS,
+	CONTROL_METRICS,
 };
 
 /*

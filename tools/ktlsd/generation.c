@@ -22,12 +22,21 @@
 #define BACKOFF_MOST 30000
 /* Who has lived so long (ns) did not die of its start. */
 #define LIVED (60 * 1000 * MS)
+/* For workers to cut off the last connections, when their time is over. */
+#define DRAIN_GRACE (2 * 1000 * MS)
 
 struct process *generation_process(struct generation *g, size_t n)
 {
-	if (n < 2)
-		return n ? &g->broker : &g->keys;
-	return n - 2 < g->conf->workers ? &g->workers[n - 2] : NULL;
+	switch (n) {
+	case 0:
+		return &g->keys;
+	case 1:
+		return &g->broker;
+	case 2:
+		return &g->prover;
+	default:
+		return n - 3 < g->conf->workers ? &g->workers[n - 3] : NULL;
+	}
 }
 
 struct process *generation_find(struct generation *g, pid_t pid)
@@ -85,7 +94,7 @@ static bool make_pair(int ends[2])
 	return !err;
 }
 
-static void join_keys(struct generation *g, struct process *worker)
+void generation_join_keys(struct generation *g, struct process *worker)
 {
 	struct message_worker message = { .worker = worker->index };
 	int sign[2], identities[2];
@@ -130,13 +139,15 @@ static bool start(struct generation *g, struct process *p)
 	if (p->role == ROLE_WORKER) {
 		tell(p, MESSAGE_TICKET_KEYS, ticket_keys(),
 		     sizeof(struct message_ticket_keys), NULL, 0);
-		join_keys(g, p);
+		generation_join_keys(g, p);
 		join_broker(g, p);
 		return true;
 	}
+	if (p->role == ROLE_PROVER)
+		return true;
 	for (i = 0; i < g->conf->workers; i++) {
 		if (p->role == ROLE_KEYS)
-			join_keys(g, &g->workers[i]);
+			generation_join_keys(g, &g->workers[i]);
 		else
 			join_broker(g, &g->workers[i]);
 	}
@@ -161,6 +172,9 @@ struct generation *generation_start(struct conf *conf, const struct generation *
 					  sizeof(*g->identities_known)));
 	g->keys = (struct process){ .role = ROLE_KEYS, .fd = -1 };
 	g->broker = (struct process){ .role = ROLE_BROKER, .fd = -1 };
+	/* Nothing is amiss while there is none. */
+	g->prover = (struct process){ .role = ROLE_PROVER, .fd = -1, .ended = true };
+	proofs_init(g);
 	for (i = 0; i < conf->workers; i++) {
 		g->workers[i] = (struct process){
 			.role = ROLE_WORKER, .index = i, .fd = -1,
@@ -175,7 +189,7 @@ struct generation *generation_start(struct conf *conf, const struct generation *
 	g->number = ++number;
 	g->starting = true;
 	for (n = 0; (p = generation_process(g, n)); n++) {
-		if (start(g, p))
+		if (p->role == ROLE_PROVER || start(g, p))
 			continue;
 		fprintf(errors, "%s: could not start all processes\n", conf->path);
 		generation_kill(g, old ? old->conf : NULL);
@@ -186,6 +200,11 @@ struct generation *generation_start(struct conf *conf, const struct generation *
 		return NULL;
 	}
 	return g;
+}
+
+void generation_prove(struct generation *g)
+{
+	start(g, &g->prover);
 }
 
 bool generation_ready(const struct generation *g)
@@ -212,7 +231,7 @@ static bool has_workers(const struct generation *g)
 
 bool generation_alive(const struct generation *g)
 {
-	return g->keys.pid || g->broker.pid || has_workers(g);
+	return g->keys.pid || g->broker.pid || g->prover.pid || has_workers(g);
 }
 
 void generation_drain(struct generation *g, const struct conf *kept)
@@ -220,10 +239,12 @@ void generation_drain(struct generation *g, const struct conf *kept)
 	if (g->draining)
 		return;
 	g->draining = true;
-	g->drain_until = monotonic_ns() + g->conf->drain_timeout * 1000ULL * MS;
+	g->drain_until = monotonic_ns() + g->conf->drain_timeout * 1000ULL * MS +
+			 DRAIN_GRACE;
 	/* In this order, or workers would see sockets that do not listen. */
 	generation_tell_workers(g, MESSAGE_DRAIN, NULL, 0);
 	listen_close(g->conf, g->listeners, kept);
+	process_kill(&g->prover);
 	if (!has_workers(g))
 		generation_kill(g, kept);
 }
@@ -250,6 +271,10 @@ void generation_reaped(struct generation *g, struct process *p, int status)
 	process_kill(p);	/* its channel only */
 	if (p->role == ROLE_WORKER)
 		counters_clear_gauges(g->counters[p->index]);
+	if (p->role == ROLE_PROVER) {
+		proofs_ended(g, status);
+		return;
+	}
 	process_name(p, name, sizeof(name));
 	process_end(status, how, sizeof(how));
 	if (g->starting) {
@@ -318,6 +343,7 @@ void generation_free(struct generation *g, struct counters *counters)
 			counters_add(counters, g->counters[i], false);
 		counters_free(g->counters[i]);
 	}
+	proofs_free(g);
 	conf_free(g->conf);
 	free(g->listeners);
 	free(g->workers);

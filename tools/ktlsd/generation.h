@@ -13,6 +13,7 @@
 #include "counters.h"
 #include "message.h"
 #include "process.h"
+#include "proofs.h"
 
 struct conf;
 
@@ -22,14 +23,16 @@ struct generation {
 	int *listeners;			/* sockets, as conf has the listeners */
 	struct process keys;
 	struct process broker;
+	struct process prover;		/* one at times */
 	struct process *workers;	/* conf->workers of them */
 	struct counters **counters;	/* of each */
 	struct message_identity_state *identities;	/* as conf has them */
 	bool *identities_known;
+	struct proofs proofs;
 	bool starting;			/* not in force yet: who ends is not replaced */
 	bool draining;
 	bool stopping;			/* killed, and to be waited for */
-	uint64_t drain_until;		/* monotonic_ns() */
+	uint64_t drain_until;		/* monotonic_ns(): who is left is killed */
 	struct generation *next;	/* an older one */
 };
 
@@ -50,7 +53,7 @@ void generation_kill(struct generation *g, const struct conf *kept);
 /* Of dead ones.  What they counted goes to @counters. */
 void generation_free(struct generation *g, struct counters *counters);
 
-/* The n-th process: keys, broker, workers; %NULL behind the last. */
+/* The n-th process: keys, broker, prover, workers; %NULL behind the last. */
 struct process *generation_process(struct generation *g, size_t n);
 /* Which one that is, or %NULL. */
 struct process *generation_find(struct generation *g, pid_t pid);
@@ -60,6 +63,11 @@ void generation_reaped(struct generation *g, struct process *p, int status);
 void generation_replace(struct generation *g, uint64_t now);
 /* When that is for the next; %UINT64_MAX: never. */
 uint64_t generation_next(const struct generation *g);
+
+/* Channels between a worker and keys, if both live. */
+void generation_join_keys(struct generation *g, struct process *worker);
+/* Starts a prover, if that can be. */
+void generation_prove(struct generation *g);
 
 /* To all workers. */
 void generation_tell_workers(struct generation *g, enum message_type type,

@@ -184,9 +184,13 @@ static void see_message(int write_p, int version, int type, const void *buf,
 		return;
 	if (write_p && type == SSL3_RT_HEADER)
 		h->records++;
-	if (!write_p && type == SSL3_RT_HANDSHAKE && len == 5 &&
-	    message[0] == SSL3_MT_KEY_UPDATE && message[4])
-		h->key_update = true;
+	if (write_p || type != SSL3_RT_HANDSHAKE)
+		return;
+	h->heard = true;
+	if (len == 5 && message[0] == SSL3_MT_KEY_UPDATE) {
+		h->key_updates++;
+		h->key_update |= message[4];
+	}
 }
 
 static void set_up_server(SSL_CTX *ctx, struct shop *shop,
@@ -283,6 +287,8 @@ static SSL_CTX *new_ctx(struct shop *shop, size_t n)
 	SSL_CTX_set_mode(ctx, SSL_MODE_ENABLE_PARTIAL_WRITE |
 			 SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER |
 			 SSL_MODE_RELEASE_BUFFERS);
+	/* It returns after each message, so that none is read without end. */
+	SSL_CTX_clear_mode(ctx, SSL_MODE_AUTO_RETRY);
 	SSL_CTX_set_read_ahead(ctx, 0);
 	SSL_CTX_set_msg_callback(ctx, see_message);
 	secrets_watch(ctx);

@@ -56,7 +56,10 @@ struct handshake {
 	struct secrets secrets;
 	uint64_t records;	/* sent under the application key */
 	bool over;		/* but tickets are not sent yet */
-	bool key_update;	/* the other end wants new keys of us; after @over */
+	/* After @over, what OpenSSL was told: */
+	bool heard;		/* a message, or more */
+	bool key_update;	/* the other end wants new keys of us */
+	unsigned int key_updates;	/* it has new ones */
 	enum handshake_failure {
 		FAILURE_GONE,		/* the other end is */
 		FAILURE_ALERT,		/* that it sent */

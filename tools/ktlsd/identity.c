@@ -381,17 +381,25 @@ static bool put_chain(struct identity *id, STACK_OF(X509) *chain,
 	return true;
 }
 
+uint32_t identity_serial(const X509 *certificate, uint8_t serial[20])
+{
+	const ASN1_INTEGER *number = X509_get0_serialNumber(certificate);
+	int len = ASN1_STRING_length(number);
+
+	/* Longer ones are none. */
+	if (len > 20)
+		len = 20;
+	memcpy(serial, ASN1_STRING_get0_data(number), len);
+	return len;
+}
+
 static void put_facts(struct identity *id, X509 *x)
 {
-	const ASN1_INTEGER *serial = X509_get0_serialNumber(x);
 	struct tm tm = {};
 
 	ASN1_TIME_to_tm(X509_get0_notAfter(x), &tm);
 	id->not_after = timegm(&tm);
-	id->serial_len = ASN1_STRING_length(serial);
-	if (id->serial_len > sizeof(id->serial))
-		id->serial_len = sizeof(id->serial);
-	memcpy(id->serial, ASN1_STRING_get0_data(serial), id->serial_len);
+	id->serial_len = identity_serial(x, id->serial);
 }
 
 static bool load(struct identity *id, const struct text *c,
@@ -439,6 +447,21 @@ struct identity *identity_load(const char *chain, const char *key,
 		return id;
 	identity_free(id);
 	return NULL;
+}
+
+X509 *identity_certificate(const char *path, char error[IDENTITY_ERROR])
+{
+	STACK_OF(X509) *chain;
+	struct text t;
+	X509 *x;
+
+	if (!text_read(path, &t, error))
+		return NULL;
+	chain = read_chain(&t, error);
+	text_free(&t);
+	x = chain ? sk_X509_shift(chain) : NULL;
+	sk_X509_pop_free(chain, X509_free);
+	return x;
 }
 
 void identity_free(struct identity *i)

@@ -4,6 +4,7 @@
 #define IDENTITY_H
 
 #include <openssl/evp.h>
+#include <openssl/x509.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -32,6 +33,11 @@ struct identity {
 struct identity *identity_load(const char *chain, const char *key,
 			       char error[IDENTITY_ERROR]);
 void identity_free(struct identity *i);
+
+/* The certificate alone, whatever its key; likewise. */
+X509 *identity_certificate(const char *chain, char error[IDENTITY_ERROR]);
+/* Its serial, as in it; returns its length. */
+uint32_t identity_serial(const X509 *certificate, uint8_t serial[20]);
 
 /* The same certificates; they are with the same key then. */
 bool identity_same(const struct identity *a, const struct identity *b);

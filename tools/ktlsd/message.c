@@ -32,6 +32,7 @@ static const size_t at_least[] = {
 	[MESSAGE_READY] = 0,
 	[MESSAGE_IDENTITY_STATE] = sizeof(struct message_identity_state),
 	[MESSAGE_ALIVE] = 0,
+	[MESSAGE_PROOF] = sizeof(struct message_proof),
 };
 
 int message_pair(int ends[2])

@@ -18,11 +18,13 @@
  *	supervisor -- keys, broker, each worker: what to do, and what came of it
  *	worker -- keys: signatures (blocking), and identities as they change
  *	worker -- broker: descriptors that a worker could not get itself
+ *	prover -- supervisor: what is served, while it lives
  */
 enum message_type {
 	/* From the supervisor. */
 	MESSAGE_WORKER = 1,	/* to keys and broker: struct message_worker, and its ends */
-	MESSAGE_KEYS,		/* to a worker: 2 descriptors, sign and identities */
+	MESSAGE_KEYS,		/* to a worker: 2 descriptors, sign and identities;
+				 * from it: they have ended */
 	MESSAGE_BROKER,		/* to a worker: 1 descriptor */
 	MESSAGE_TICKET_KEYS,	/* to a worker: struct message_ticket_keys */
 	MESSAGE_DRAIN,		/* to a worker: no new connections; end with the last */
@@ -42,6 +44,7 @@ enum message_type {
 	MESSAGE_READY = 64,	/* its start is over */
 	MESSAGE_IDENTITY_STATE,	/* from keys: struct message_identity_state */
 	MESSAGE_ALIVE,		/* still turning its loop */
+	MESSAGE_PROOF,		/* from the prover: struct message_proof */
 };
 
 #define MESSAGE_MAX (128 * 1024)	/* bytes, with all chains of issuers */
@@ -102,6 +105,25 @@ struct message_identity_state {
 	uint8_t serial[20];	/* of the certificate, as in it */
 	uint32_t serial_len;
 	char error[512];	/* why the files of now are not in use, or "" */
+};
+
+/* What a listener serves, and what the file of one of its certificates holds. */
+struct message_proof {
+	uint32_t listener;	/* index in the configuration */
+	uint32_t place;		/* of the certificate, in those of the listener */
+	enum proof_state {
+		PROOF_OK,	/* the same */
+		PROOF_STALE,	/* another one is served */
+		PROOF_FAILED,	/* no certificate was seen, or no proof that it is its */
+		PROOF_UNREADABLE,	/* the file */
+		PROOF_SKIPPED,	/* there is no way to ask for it */
+		PROOF_STATES,
+	} state;
+	uint8_t served[20];	/* its serial, as in it */
+	uint32_t served_len;
+	uint8_t file[20];	/* likewise */
+	uint32_t file_len;
+	char error[256];	/* why, or "" */
 };
 
 /*

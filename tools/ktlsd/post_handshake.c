@@ -45,19 +45,32 @@ static int set_next_key(struct connection *c, enum secret_side side,
 	return err;
 }
 
-int post_handshake_next_key(struct connection *c, unsigned int direction)
+static bool is_one_too_many(struct connection *c)
 {
-	enum secret_side own = is_server(c) ? SECRET_SERVER : SECRET_CLIENT;
-	enum secret_side other = is_server(c) ? SECRET_CLIENT : SECRET_SERVER;
 	uint64_t now = c->worker->now;
 
-	if (direction == KTLS_DIRECTION_TX)
-		return set_next_key(c, own, direction);
 	if (now - c->key_updates_since > MINUTE_NS) {
 		c->key_updates_since = now;
 		c->key_updates = 0;
 	}
-	if (++c->key_updates > KEY_UPDATES_MAX)
+	return ++c->key_updates > KEY_UPDATES_MAX;
+}
+
+int post_handshake_count_key(struct connection *c)
+{
+	if (!is_one_too_many(c))
+		return 0;
+	return give_up(c, END_REKEY_STORM, KTLS_ALERT_UNEXPECTED_MESSAGE);
+}
+
+int post_handshake_next_key(struct connection *c, unsigned int direction)
+{
+	enum secret_side own = is_server(c) ? SECRET_SERVER : SECRET_CLIENT;
+	enum secret_side other = is_server(c) ? SECRET_CLIENT : SECRET_SERVER;
+
+	if (direction == KTLS_DIRECTION_TX)
+		return set_next_key(c, own, direction);
+	if (is_one_too_many(c))
 		return -EDQUOT;
 	return set_next_key(c, other, direction);
 }

@@ -75,10 +75,14 @@ static void default_signals(void)
 
 const char *process_name(const struct process *p, char *buffer, size_t size)
 {
+	static const char *const names[] = {
+		[ROLE_KEYS] = "keys", [ROLE_BROKER] = "broker", [ROLE_PROVER] = "prover",
+	};
+
 	if (p->role == ROLE_WORKER)
 		snprintf(buffer, size, "worker %u", p->index);
 	else
-		snprintf(buffer, size, "%s", p->role == ROLE_KEYS ? "keys" : "broker");
+		snprintf(buffer, size, "%s", names[p->role]);
 	return buffer;
 }
 
@@ -105,6 +109,9 @@ static void run(const struct process *p, const struct conf *conf, const int *lis
 		break;
 	case ROLE_WORKER:
 		status = worker_run(conf, p->index, listeners, shared, fd);
+		break;
+	case ROLE_PROVER:
+		status = prove_run(conf, fd);
 		break;
 	}
 	/* Not exit(): what the supervisor has for its own end is not ours. */

@@ -15,6 +15,7 @@ enum role {
 	ROLE_KEYS,
 	ROLE_BROKER,
 	ROLE_WORKER,
+	ROLE_PROVER,
 };
 
 /*
@@ -26,6 +27,8 @@ int broker_run(const struct conf *conf, int fd);
 /* @listeners: the sockets, as conf->listeners has them. */
 int worker_run(const struct conf *conf, unsigned int index, const int *listeners,
 	       struct counters *shared, int fd);
+/* Looks at each listener once, and ends. */
+int prove_run(const struct conf *conf, int fd);
 
 /*
  * Has the kernel end this process with the supervisor.  To be called again after

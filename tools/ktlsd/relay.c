@@ -18,8 +18,12 @@
 #include "tls_end.h"
 #include "worker.h"
 
-/* In one turn, so that others get theirs. */
+/*
+ * In one turn, so that others get theirs: a step costs, even if what it moves is a
+ * byte, or nothing at all.
+ */
 #define TURN_BYTES (1024 * 1024)
+#define TURN_STEPS 256
 /* How long the other half of a connection may be silent. */
 #define HALF_CLOSED_NS 60000000000ull
 
@@ -33,6 +37,19 @@ enum {
 	STEP_OVER = -1,		/* the connection was ended */
 };
 
+/*
+ * What the kernel could not receive is an error of the whole socket until somebody
+ * has asked for it: before, it sends nothing.
+ */
+static void say_forged(int fd)
+{
+	socklen_t len = sizeof(int);
+	int err;
+
+	getsockopt(fd, SOL_SOCKET, SO_ERROR, &err, &len);
+	ktls_send_alert(fd, ALERT_BAD_RECORD_MAC, MSG_DONTWAIT);
+}
+
 /* @side: of the end that failed. */
 static void end_by_errno(struct connection *c, enum side side, int err)
 {
@@ -41,8 +58,7 @@ static void end_by_errno(struct connection *c, enum side side, int err)
 		return;
 	}
 	if (err == -EBADMSG && c->kernel_tx)
-		ktls_send_alert(c->ends[SIDE_TLS].fd, ALERT_BAD_RECORD_MAC,
-				MSG_DONTWAIT);
+		say_forged(c->ends[SIDE_TLS].fd);
 	connection_end(c, err == -EBADMSG || err == -EMSGSIZE || err == -EINVAL ?
 		       END_BROKEN : END_RESET);
 }
@@ -124,8 +140,9 @@ static int keep(struct connection *c, struct flow *f, const uint8_t *bytes)
 	return 1;
 }
 
+/* @before: errno of an attempt with splice(), which the kernel may tell but once. */
 static int pull_copied(struct connection *c, struct flow *f, struct end *from,
-		       struct end *to)
+		       struct end *to, int before)
 {
 	uint8_t *bytes = c->worker->scratch;
 	ssize_t n;
@@ -138,6 +155,8 @@ static int pull_copied(struct connection *c, struct flow *f, struct end *from,
 		if (n < 0)
 			n = -errno;
 	}
+	if (n == -EAGAIN && before)
+		n = -before;
 	if (n <= 0)
 		return read_nothing(c, f, from, n);
 	/* If there is more, epoll says so. */
@@ -173,6 +192,7 @@ static int pull_spliced(struct connection *c, struct flow *f, struct end *from,
 			struct end *to)
 {
 	ssize_t n;
+	int err;
 
 	if (f->pipe[0] < 0 && !worker_get_pipe(c->worker, f->pipe)) {
 		connection_end(c, END_FAILED);
@@ -184,9 +204,10 @@ static int pull_spliced(struct connection *c, struct flow *f, struct end *from,
 	while (n < 0 && errno == EINTR);
 	if (n <= 0) {
 		/* Be it a record that is no data, or the end: read() knows. */
+		err = n ? errno : 0;
 		worker_put_pipe(c->worker, f->pipe, true);
 		f->bulk = false;
-		return pull_copied(c, f, from, to);
+		return pull_copied(c, f, from, to, err);
 	}
 	f->held = n;
 	if (n < SCRATCH_BYTES) {
@@ -241,7 +262,7 @@ static int move(struct connection *c, struct flow *f, struct end *from,
 	if (!from->readable)
 		return STEP_NOTHING;
 	return f->bulk ? pull_spliced(c, f, from, to) :
-			 pull_copied(c, f, from, to);
+			 pull_copied(c, f, from, to, 0);
 }
 
 /* What can go on is to be told by epoll, and what can't is not. */
@@ -261,8 +282,8 @@ void relay_run(struct connection *c)
 {
 	struct flow *in = &c->flows[SIDE_TLS], *out = &c->flows[SIDE_PLAIN];
 	struct end *tls = &c->ends[SIDE_TLS], *plain = &c->ends[SIDE_PLAIN];
+	int n, m, err, steps = 0;
 	size_t moved = 0;
-	int n, m, err;
 
 	do {
 		if (c->owes_key_update || c->owes_no_renegotiation) {
@@ -279,7 +300,7 @@ void relay_run(struct connection *c)
 		if (m == STEP_OVER)
 			return;
 		moved += n + m;
-	} while ((n || m) && moved < TURN_BYTES);
+	} while ((n || m) && moved < TURN_BYTES && ++steps < TURN_STEPS);
 
 	if (in->done && out->done) {
 		connection_end(c, END_CLOSED);

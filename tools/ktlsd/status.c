@@ -61,6 +61,26 @@ static struct json_object *json_counters(const struct counters *counters)
 	return o;
 }
 
+void status_serial(char text[STATUS_SERIAL], const uint8_t *serial, uint32_t len)
+{
+	uint32_t i;
+
+	*text = '\0';
+	for (i = 0; i < len && i < STATUS_SERIAL / 2; i++)
+		sprintf(text + 2 * i, "%02x", serial[i]);
+}
+
+void status_counters(const struct supervisor *s, struct counters *total)
+{
+	struct generation *g;
+	unsigned int i;
+
+	*total = s->retired;
+	for (g = s->current ?: s->old; g; g = g == s->current ? s->old : g->next)
+		for (i = 0; i < g->conf->workers; i++)
+			counters_add(total, g->counters[i], true);
+}
+
 static const char *state_of(const struct generation *g, const struct process *p)
 {
 	if (!p->pid)
@@ -83,6 +103,9 @@ static void add_processes(struct json_object *list, struct generation *g)
 	size_t n;
 
 	for (n = 0; g && (p = generation_process(g, n)); n++) {
+		/* It comes and goes. */
+		if (p->role == ROLE_PROVER)
+			continue;
 		o = json_object_new_object();
 		add_string(o, "role", roles[p->role]);
 		if (p->role == ROLE_WORKER)
@@ -101,7 +124,45 @@ static void add_processes(struct json_object *list, struct generation *g)
 	}
 }
 
-static struct json_object *json_listeners(const struct conf *conf)
+static void add_serial(struct json_object *o, const char *name, const uint8_t *serial,
+		       uint32_t len)
+{
+	char text[STATUS_SERIAL];
+
+	status_serial(text, serial, len);
+	add_string(o, name, text);
+}
+
+static struct json_object *json_proofs(const struct generation *g, size_t listener)
+{
+	const struct conf_listener *l = &g->conf->listeners[listener];
+	struct json_object *list = json_object_new_array(), *o;
+	size_t i;
+
+	for (i = 0; i < l->identities_count; i++) {
+		const struct proof *p = &g->proofs.of[listener][i];
+
+		if (!p->known)
+			continue;
+		o = json_object_new_object();
+		add_string(o, "certificate", g->conf->identities[l->identities[i]].chain);
+		add_string(o, "state", proof_word(p->last.state));
+		add_number(o, "look-time", p->looked);
+		if (p->proven)
+			add_number(o, "proven-time", p->proven);
+		if (p->last.served_len)
+			add_serial(o, "served-serial", p->last.served,
+				   p->last.served_len);
+		if (p->last.file_len)
+			add_serial(o, "file-serial", p->last.file, p->last.file_len);
+		if (p->last.error[0])
+			add_string(o, "error", p->last.error);
+		json_object_array_add(list, o);
+	}
+	return list;
+}
+
+static struct json_object *json_listeners(const struct generation *g)
 {
 	static const char *const kinds[] = {
 		[LISTENER_SERVER] = "server", [LISTENER_CLIENT] = "client",
@@ -111,6 +172,7 @@ static struct json_object *json_listeners(const struct conf *conf)
 		[LISTENER_HANDSHAKE] = "handshake",
 	};
 	struct json_object *list = json_object_new_array(), *o, *certificates;
+	const struct conf *conf = g->conf;
 	size_t i, j;
 
 	for (i = 0; i < conf->listeners_count; i++) {
@@ -129,6 +191,8 @@ static struct json_object *json_listeners(const struct conf *conf)
 				conf->identities[l->identities[j]].chain,
 				strlen(conf->identities[l->identities[j]].chain)));
 		json_object_object_add(o, "certificates", certificates);
+		if (l->kind != LISTENER_CLIENT)
+			json_object_object_add(o, "proofs", json_proofs(g, i));
 		json_object_array_add(list, o);
 	}
 	return list;
@@ -136,9 +200,10 @@ static struct json_object *json_listeners(const struct conf *conf)
 
 static struct json_object *json_identities(const struct generation *g)
 {
+	static const char *const expiries[] = {
+		[EXPIRY_GOOD] = "good", [EXPIRY_SOON] = "soon", [EXPIRY_OVER] = "expired",
+	};
 	struct json_object *list = json_object_new_array(), *o;
-	char serial[2 * sizeof(g->identities->serial) + 1];
-	uint32_t n;
 	size_t i;
 
 	for (i = 0; i < g->conf->identities_count; i++) {
@@ -151,10 +216,9 @@ static struct json_object *json_identities(const struct generation *g)
 		if (state->generation) {
 			json_object_object_add(o, "not-after",
 					       json_object_new_int64(state->not_after));
-			serial[0] = '\0';
-			for (n = 0; n < state->serial_len; n++)
-				sprintf(serial + 2 * n, "%02x", state->serial[n]);
-			add_string(o, "serial", serial);
+			add_string(o, "expiry",
+				   expiries[proofs_expiry(state->not_after)]);
+			add_serial(o, "serial", state->serial, state->serial_len);
 		}
 		if (state->error[0])
 			add_string(o, "error", state->error);
@@ -166,9 +230,8 @@ static struct json_object *json_identities(const struct generation *g)
 struct json_object *status_json(const struct supervisor *s)
 {
 	struct json_object *o = json_object_new_object(), *processes;
-	struct counters total = s->retired;
+	struct counters total;
 	struct generation *g;
-	unsigned int i;
 
 	add_string(o, "version", KTLSD_VERSION);
 	add_number(o, "pid", getpid());
@@ -187,11 +250,9 @@ struct json_object *status_json(const struct supervisor *s)
 	add_processes(processes, s->next);
 	for (g = s->old; g; g = g->next)
 		add_processes(processes, g);
-	for (g = s->current ?: s->old; g; g = g == s->current ? s->old : g->next)
-		for (i = 0; i < g->conf->workers; i++)
-			counters_add(&total, g->counters[i], true);
+	status_counters(s, &total);
 	if (s->current) {
-		json_object_object_add(o, "listeners", json_listeners(s->current->conf));
+		json_object_object_add(o, "listeners", json_listeners(s->current));
 		json_object_object_add(o, "certificates", json_identities(s->current));
 	}
 	json_object_object_add(o, "processes", processes);

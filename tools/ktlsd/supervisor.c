@@ -20,9 +20,11 @@
 #include "conf.h"
 #include "control.h"
 #include "generation.h"
+#include "knock.h"
 #include "ktlsd.h"
 #include "listen.h"
 #include "message.h"
+#include "metrics.h"
 #include "notify.h"
 #include "query.h"
 #include "settings.h"
@@ -33,7 +35,7 @@
 
 #define SECOND 1000000000ULL
 
-#define START_PATIENCE (30 * SECOND)	/* until a generation is ready */
+#define START_PATIENCE (120 * SECOND)	/* until a generation is ready */
 #define SILENCE (30 * SECOND)		/* of a worker that hangs */
 #define TURN (5 * SECOND)		/* the longest wait of the loop */
 
@@ -277,6 +279,7 @@ static void identity_state(struct generation *g, const struct message *m)
 	g->identities[state->identity] = *state;
 	g->identities[state->identity].error[sizeof(state->error) - 1] = '\0';
 	g->identities_known[state->identity] = true;
+	proofs_hurry(g);
 }
 
 static void heard(struct supervisor *s, struct generation *g, struct process *p,
@@ -289,6 +292,14 @@ static void heard(struct supervisor *s, struct generation *g, struct process *p,
 	case MESSAGE_IDENTITY_STATE:
 		if (p->role == ROLE_KEYS)
 			identity_state(g, m);
+		break;
+	case MESSAGE_KEYS:
+		if (p->role == ROLE_WORKER)
+			generation_join_keys(g, p);
+		break;
+	case MESSAGE_PROOF:
+		if (p->role == ROLE_PROVER)
+			proofs_heard(g, m);
 		break;
 	case MESSAGE_CONNECTIONS:
 		if (p->role == ROLE_WORKER)
@@ -360,7 +371,9 @@ static void check_silence(struct supervisor *s, uint64_t now)
 			/* If all of us were frozen, it was no silence. */
 			if (now - s->turned > 2 * TURN)
 				p->heard = now;
-			if (!p->pid || now - p->heard < SILENCE)
+			/* One that starts loads the kernel's ciphers, too. */
+			if (!p->pid || now - p->heard <
+			    (p->ready ? SILENCE : START_PATIENCE))
 				continue;
 			log_line(LOG_ERR, "worker %u (pid %d) hangs; killed", i, p->pid);
 			p->heard = now;
@@ -376,8 +389,7 @@ static void check_old(struct supervisor *s, uint64_t now)
 	while ((g = *link)) {
 		if (g->draining && !g->stopping && now >= g->drain_until) {
 			log_line(LOG_WARNING,
-				 "connections did not end within %u s; closed",
-				 g->conf->drain_timeout);
+				 "processes of before did not end with their time; killed");
 			generation_kill(g, NULL);
 		}
 		if (generation_alive(g)) {
@@ -423,6 +435,9 @@ static void ask(void *arg, uint64_t client, enum control_command command)
 	struct json_object *o;
 
 	switch (command) {
+	case CONTROL_METRICS:
+		control_answer(s->control, client, metrics_json(s));
+		return;
 	case CONTROL_STATUS:
 		control_answer(s->control, client, status_json(s));
 		return;
@@ -494,6 +509,8 @@ static uint64_t next_event(struct supervisor *s, uint64_t now)
 		until = sooner(until, s->watchdog_at);
 	if (s->current && s->tickets_at)
 		until = sooner(until, s->tickets_at);
+	if (s->current)
+		until = sooner(until, proofs_next(s->current));
 	for (g = NULL; (g = each_generation(s, g)); )
 		until = sooner(until, generation_next(g));
 	return until;
@@ -508,7 +525,7 @@ static struct pollfd *make_list(struct supervisor *s, size_t *count)
 	size_t n, i = 0, all = 1 + 1 + CONTROL_CLIENTS;
 
 	for (g = NULL; (g = each_generation(s, g)); )
-		all += 2 + g->conf->workers;
+		all += 3 + g->conf->workers;
 	fds = must(calloc(all, sizeof(*fds)));
 	fds[i++] = (struct pollfd){ .fd = s->signals, .events = POLLIN };
 	for (g = NULL; (g = each_generation(s, g)); )
@@ -561,6 +578,8 @@ static void turn(struct supervisor *s)
 	for (g = NULL; (g = each_generation(s, g)); )
 		if (g != s->next)
 			generation_replace(g, now);
+	if (s->current)
+		proofs_turn(s->current, now);
 	query_check(s, now);
 	check_old(s, now);
 	rotate_tickets(s, now);
@@ -611,6 +630,7 @@ int supervisor_run(struct conf *conf)
 	notify_init();
 	raise_limit();
 	tls_load();
+	knock_init();
 	/* Before what is expensive: a second ktlsd ends here. */
 	s.control = control_open(s.control_path, ask, &s, stderr);
 	if (!s.control || !open_signals(&s)) {

@@ -16,24 +16,43 @@
 /* What a record holds (RFC 8446, 5.1). */
 #define RECORD_BYTES 16384
 
+/*
+ * What OpenSSL was told besides data.  Returns 1 if that was anything; a negative
+ * number if the connection was ended.
+ */
+static int take_heard(struct connection *c)
+{
+	struct handshake *h = &c->handshake;
+	bool heard = h->heard;
+
+	/* Where OpenSSL sends, it answers itself. */
+	c->owes_key_update |= c->kernel_tx && h->key_update;
+	h->heard = false;
+	h->key_update = false;
+	for (; h->key_updates; h->key_updates--)
+		if (post_handshake_count_key(c))
+			return -1;
+	return heard;
+}
+
 static ssize_t read_user(struct connection *c, void *buffer, size_t len)
 {
 	SSL *ssl = c->handshake.ssl;
+	bool got;
 	size_t n;
-	int why;
+	int ret;
 
 	ERR_clear_error();
-	if (SSL_read_ex(ssl, buffer, len, &n)) {
-		/* It may have been asked for a new key of ours. */
-		c->owes_key_update |= c->kernel_tx && c->handshake.key_update;
-		c->handshake.key_update = false;
+	got = SSL_read_ex(ssl, buffer, len, &n);
+	ret = take_heard(c);
+	if (ret < 0)
+		return -ESHUTDOWN;
+	if (got)
 		return n;
-	}
-	why = SSL_get_error(ssl, 0);
-	switch (why) {
+	switch (SSL_get_error(ssl, 0)) {
 	case SSL_ERROR_WANT_READ:
 	case SSL_ERROR_WANT_WRITE:
-		return -EAGAIN;
+		return ret ? -EINTR : -EAGAIN;
 	case SSL_ERROR_ZERO_RETURN:
 		return 0;
 	case SSL_ERROR_SYSCALL:

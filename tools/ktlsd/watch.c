@@ -306,20 +306,18 @@ static void read_events(struct watch *w)
 {
 	_Alignas(struct inotify_event) char buffer[16384];
 	const struct inotify_event *e;
-	bool any = false;
 	size_t i;
 	ssize_t n;
 	char *at;
 
-	while ((n = read(w->inotify, buffer, sizeof(buffer))) > 0) {
-		for (at = buffer; at < buffer + n; at += sizeof(*e) + e->len) {
-			e = (const struct inotify_event *)at;
-			take_event(w, e);
-		}
-		any = true;
-	}
-	if (!any)
+	/* What more there is comes next time: it may never end, and others wait. */
+	n = read(w->inotify, buffer, sizeof(buffer));
+	if (n <= 0)
 		return;
+	for (at = buffer; at < buffer + n; at += sizeof(*e) + e->len) {
+		e = (const struct inotify_event *)at;
+		take_event(w, e);
+	}
 	/* At once, so that what happens there until it is quiet is seen. */
 	for (i = 0; i < w->paths_count; i++) {
 		if (w->paths[i].changed)

@@ -14,16 +14,19 @@
 
 #include "files.h"
 #include "kernel_ciphers.h"
+#include "knock.h"
 #include "ktlsd.h"
 #include "message.h"
 #include "process.h"
 #include "remote_key.h"
 #include "sandbox.h"
+#include "sources.h"
 #include "worker.h"
 
 #define EVENTS_MAX 256
 #define ACCEPTS_MAX 16		/* in a row, so that others get their turn */
-#define TICK_NS 1000000000ull
+#define SECOND_NS 1000000000ull
+#define TICK_NS SECOND_NS
 #define ALIVE_NS 5000000000ull
 
 /*
@@ -277,6 +280,7 @@ static bool is_ready(const struct worker *w, size_t n)
 	return true;
 }
 
+/* While there is no key process, who knocks waits for the next one. */
 static void set_doorways(struct worker *w)
 {
 	size_t n;
@@ -284,11 +288,29 @@ static void set_doorways(struct worker *w)
 	for (n = 0; n < w->conf->listeners_count; n++)
 		set_doorway(w, n, !w->draining && w->doorways[n].open <
 			    w->conf->listeners[n].max_connections &&
-			    is_ready(w, n));
+			    is_ready(w, n) &&
+			    (w->identities >= 0 ||
+			     !w->conf->listeners[n].identities_count));
+}
+
+/* The rate is the daemon's, and each worker has its share. */
+static bool admit(struct worker *w, size_t n, int fd, const struct sockaddr *from)
+{
+	unsigned int rate = w->conf->listeners[n].source_rate;
+
+	if (!rate || sources_admit(w->sources, n, from,
+				   SECOND_NS * w->conf->workers / rate,
+				   w->now) || knock_is(fd))
+		return true;
+	count(&w->counters->accepted, 1);
+	count(&w->counters->refused_rate, 1);
+	return false;
 }
 
 static void accept_some(struct worker *w, size_t n)
 {
+	struct sockaddr_storage from;
+	socklen_t len;
 	int i, fd;
 
 	for (i = 0; i < ACCEPTS_MAX; i++) {
@@ -297,11 +319,19 @@ static void accept_some(struct worker *w, size_t n)
 			set_doorway(w, n, false);
 			return;
 		}
-		fd = accept4(w->doorways[n].fd, NULL, NULL,
+		len = sizeof(from);
+		fd = accept4(w->doorways[n].fd, (struct sockaddr *)&from, &len,
 			     SOCK_NONBLOCK | SOCK_CLOEXEC);
-		if (fd < 0)
+		if (fd < 0) {
+			/* Until the next tick, and not at once again. */
+			if (errno != EAGAIN && errno != ECONNABORTED)
+				set_doorway(w, n, false);
 			return;
-		connection_accept(w, n, fd);
+		}
+		if (admit(w, n, fd, (struct sockaddr *)&from))
+			connection_accept(w, n, fd);
+		else
+			close(fd);
 	}
 }
 
@@ -334,6 +364,8 @@ static void drain(struct worker *w)
 	struct connection *c, *next;
 
 	w->draining = true;
+	w->drain_until = monotonic_ns() +
+			 w->conf->drain_timeout * 1000000000ull;
 	set_doorways(w);
 	for (c = w->connections; c; c = next) {
 		next = c->next;
@@ -363,6 +395,16 @@ static void tell_connections(struct worker *w)
 	message_send(w->supervisor, MESSAGE_CONNECTIONS, NULL, 0, NULL, 0);
 }
 
+static void ask_again(struct worker *w)
+{
+	struct connection *c, *next;
+
+	for (c = w->connections; c; c = next) {
+		next = c->next;
+		connection_ask_again(c);
+	}
+}
+
 static void obey(struct worker *w, struct message *m)
 {
 	switch (m->type) {
@@ -372,6 +414,7 @@ static void obey(struct worker *w, struct message *m)
 		break;
 	case MESSAGE_BROKER:
 		set_channel(w, &w->broker, take_fd(m, 0), ABOUT_BROKER);
+		ask_again(w);
 		break;
 	case MESSAGE_TICKET_KEYS:
 		if (m->len == sizeof(struct message_ticket_keys))
@@ -415,8 +458,11 @@ static void hear_about(struct worker *w, uint64_t about)
 			_exit(0);
 		break;
 	case ABOUT_IDENTITIES:
-		if (!hear(w, w->identities))
-			set_channel(w, &w->identities, -1, 0);
+		if (hear(w, w->identities))
+			break;
+		set_channel(w, &w->identities, -1, 0);
+		/* If it lives, as after a question that took too long: another one. */
+		message_send(w->supervisor, MESSAGE_KEYS, NULL, 0, NULL, 0);
 		break;
 	case ABOUT_BROKER:
 		if (!hear(w, w->broker))
@@ -454,11 +500,17 @@ static void see_end(const struct epoll_event *event)
 
 static void tick(struct worker *w)
 {
+	bool late = w->draining && w->now >= w->drain_until;
 	struct connection *c, *next;
 
+	if (late && w->connections)
+		log_line(LOG_WARNING, "connections did not end within %u s; closed",
+			 w->conf->drain_timeout);
 	for (c = w->connections; c; c = next) {
 		next = c->next;
-		if (c->deadline && c->deadline <= w->now)
+		if (late)
+			connection_end(c, END_DRAINED);
+		else if (c->deadline && c->deadline <= w->now)
 			connection_late(c);
 	}
 	set_doorways(w);
@@ -509,6 +561,16 @@ static bool is_sound(void)
 	return false;
 }
 
+static bool needs_sources(const struct conf *conf)
+{
+	size_t n;
+
+	for (n = 0; n < conf->listeners_count; n++)
+		if (conf->listeners[n].source_rate)
+			return true;
+	return false;
+}
+
 static bool set_up(struct worker *w, const int *listeners)
 {
 	int supervisor;
@@ -528,6 +590,13 @@ static bool set_up(struct worker *w, const int *listeners)
 	    !secrets_init() || !service_init()) {
 		log_line(LOG_ERR, "cannot start: %s", strerror(errno));
 		return false;
+	}
+	if (needs_sources(w->conf)) {
+		w->sources = sources_new();
+		if (!w->sources) {
+			log_line(LOG_ERR, "cannot start: no memory for source-rate");
+			return false;
+		}
 	}
 	kernel_ciphers();
 	w->shop = shop_open(w->conf);

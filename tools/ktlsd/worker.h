@@ -24,8 +24,10 @@ struct worker {
 		unsigned int handshakes;
 	} *doorways;			/* as many as there are listeners */
 	bool draining;
+	uint64_t drain_until;		/* monotonic; then the last ones are cut off */
 	bool splices_records;		/* this kernel's splice() from kTLS is sound */
 
+	struct sources *sources;	/* %NULL: no listener asks for a rate */
 	struct connection *connections;
 	struct connection *turns, **last_turn;
 	struct connection *dead;
