@@ -50,7 +50,7 @@ static const struct command commands[] = {
 	  "what stands between this host and kernel TLS, and what to do",
 	  doctor_details, NULL, "sak46t", run_doctor },
 	{ "daemon", "status | connections | metrics | reload | drain",
-	  "what ktlsd does, and what it is to do",
+	  "what ktlsd does, and is to do",
 	  daemon_details, NULL, "U", run_daemon },
 	{ "observe", "[-o FILE] -- COMMAND | --time SECONDS",
 	  "what moved on this host while a command ran",

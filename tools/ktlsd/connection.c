@@ -106,11 +106,13 @@ void connection_accept(struct worker *w, size_t listener, int fd)
 {
 	enum listener_kind kind = w->conf->listeners[listener].kind;
 	bool is_client = kind == LISTENER_CLIENT;
+	bool proof = !is_client && kind != LISTENER_HANDSHAKE && knock_is(fd);
 	struct connection *c = calloc(1, sizeof(*c));
 	struct timespec ts;
 	int i;
 
-	count(&w->counters->accepted, 1);
+	if (!proof)
+		count(&w->counters->accepted, 1);
 	if (!c) {
 		close(fd);
 		count(&w->counters->refused_connections, 1);
@@ -118,6 +120,7 @@ void connection_accept(struct worker *w, size_t listener, int fd)
 	}
 	c->worker = w;
 	c->listener = listener;
+	c->proof = proof;
 	for (i = 0; i < SIDES; i++) {
 		c->ends[i].fd = -1;
 		c->flows[i].pipe[0] = -1;
@@ -140,7 +143,6 @@ void connection_accept(struct worker *w, size_t listener, int fd)
 		service_accept(c);
 		return;
 	}
-	c->proof = !is_client && knock_is(fd);
 	if (is_client)
 		ask_backend(c);
 	else

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * How workers know the prover at their door: its connections are served as others
- * are, but lead to no backend, and count as no failure if they end early.
+ * are, but lead to no backend, and are not counted.
  */
 #ifndef KNOCK_H
 #define KNOCK_H

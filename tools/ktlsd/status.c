@@ -191,7 +191,7 @@ static struct json_object *json_listeners(const struct generation *g)
 				conf->identities[l->identities[j]].chain,
 				strlen(conf->identities[l->identities[j]].chain)));
 		json_object_object_add(o, "certificates", certificates);
-		if (l->kind != LISTENER_CLIENT)
+		if (l->address.len && !conf_is_client(l))
 			json_object_object_add(o, "proofs", json_proofs(g, i));
 		json_object_array_add(list, o);
 	}

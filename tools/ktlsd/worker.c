@@ -407,9 +407,15 @@ static void ask_again(struct worker *w)
 
 static void obey(struct worker *w, struct message *m)
 {
+	int fd;
+
 	switch (m->type) {
 	case MESSAGE_KEYS:
-		remote_key_set_channel(take_fd(m, 0));
+		fd = take_fd(m, 0);
+		remote_key_set_channel(fd);
+		if (w->sign >= 0)
+			close(w->sign);
+		w->sign = fd;
 		set_channel(w, &w->identities, take_fd(m, 1), ABOUT_IDENTITIES);
 		break;
 	case MESSAGE_BROKER:
@@ -581,6 +587,7 @@ static bool set_up(struct worker *w, const int *listeners)
 	signal(SIGINT, SIG_IGN);
 	signal(SIGTERM, SIG_DFL);
 	w->last_turn = &w->turns;
+	w->sign = -1;
 	w->identities = -1;
 	w->broker = -1;
 	w->splices_records = is_sound();

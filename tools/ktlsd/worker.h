@@ -16,7 +16,8 @@ struct worker {
 	struct counters *counters;
 	struct shop *shop;
 	int epoll;
-	int supervisor, identities, broker;	/* message sockets, -1: not there */
+	/* Message sockets, -1: not there. */
+	int supervisor, sign, identities, broker;
 	struct doorway {
 		int fd;			/* listening, -1 while none may come */
 		bool watched;
