@@ -2,6 +2,7 @@
 /* What the settings of a configuration mean, and what is wrong with them. */
 #include <arpa/inet.h>
 #include <errno.h>
+#include <grp.h>
 #include <limits.h>
 #include <pwd.h>
 #include <sched.h>
@@ -25,6 +26,9 @@ struct draft {
 	const struct setting *client_auth;
 	const struct setting *ca;
 	const struct setting *server_name;
+	/* Of services, where there is another name for it, too. */
+	const struct setting *role;
+	const struct setting *client_ca;
 };
 
 struct reader {
@@ -66,24 +70,30 @@ static const struct option top_options[] = {
 	CONF("workers", NUMBER, workers, FROM_TO(1, 1024, "processes")),
 	CONF("control", PATH, control),
 	CONF("handshake", PATH, handshake),
+	CONF("handshake-group", TEXT, handshake_group),
 	CONF("ticket-hours", NUMBER, ticket_hours, FROM_TO(1, 84, "hours")),
 	CONF("drain-timeout", NUMBER, drain_timeout, FROM_TO(1, 86400, "seconds")),
 	CONF("prove-interval", NUMBER, prove_interval, FROM_TO(0, 86400, "seconds")),
 };
 
-#define COMMON								\
-	PART("address", address),					\
+/* Of all that does TLS, */
+#define TLS								\
 	PART("certificate", certificate, .list = true),			\
 	PART("key", key, .list = true),					\
-	PART("backend", backend),					\
 	EACH("alpn", PROTOCOLS, alpn, .list = true),			\
-	EACH("require", WORD, require_kernel, .words = "any kernel"),	\
 	EACH("max-connections", NUMBER, max_connections,		\
 	     FROM_TO(1, 1000000, "connections")),			\
 	EACH("max-handshakes", NUMBER, max_handshakes,			\
 	     FROM_TO(1, 100000, "handshakes")),				\
 	EACH("handshake-timeout", NUMBER, handshake_timeout,		\
-	     FROM_TO(1, 600, "seconds")),				\
+	     FROM_TO(1, 600, "seconds"))
+
+/* and of what has an address, and a backend. */
+#define COMMON								\
+	PART("address", address),					\
+	TLS,								\
+	PART("backend", backend),					\
+	EACH("require", WORD, require_kernel, .words = "any kernel"),	\
 	EACH("source-rate", NUMBER, source_rate,			\
 	     FROM_TO(0, 1000000, "connections a second"))
 
@@ -101,6 +111,15 @@ static const struct option connector_options[] = {
 	PART("ca", ca),
 };
 
+static const struct option service_options[] = {
+	TLS,
+	PART("role", role),
+	PART("client-certificate", client_auth),
+	PART("client-ca", client_ca),
+	PART("server-name", server_name),
+	PART("ca", ca),
+};
+
 #define OPTIONS_MAX 32
 
 static const struct section_type {
@@ -111,6 +130,7 @@ static const struct section_type {
 	{ "", top_options, ARRAY_SIZE(top_options) },
 	{ "listener", listener_options, ARRAY_SIZE(listener_options) },
 	{ "connector", connector_options, ARRAY_SIZE(connector_options) },
+	{ "service", service_options, ARRAY_SIZE(service_options) },
 };
 
 #define bad(r, setting, ...) complain(&(r)->complaints, (setting)->line, __VA_ARGS__)
@@ -336,8 +356,8 @@ static void read_identities(struct reader *r, struct conf_listener *l)
 		    k->count, k->count == 1 ? "" : "s");
 		return;
 	}
-	if (c && l->kind == LISTENER_CLIENT && c->count > 1) {
-		bad(r, c, "a connector has one certificate at most, not %zu", c->count);
+	if (c && conf_is_client(l) && c->count > 1) {
+		bad(r, c, "a client has one certificate at most, not %zu", c->count);
 		return;
 	}
 	for (i = 0; c && i < c->count; i++) {
@@ -372,7 +392,7 @@ static void finish_ca(struct reader *r, struct conf_listener *l)
 	if (l->client_auth && !r->draft.ca)
 		bad(r, auth, "%s = %s wants to know whom to trust; name a file of certificates with client-ca",
 		    auth->name, auth->values[0]);
-	if (l->kind != LISTENER_CLIENT && r->draft.ca && !auth)
+	if (!conf_is_client(l) && r->draft.ca && !auth)
 		bad(r, r->draft.ca, "client-ca alone asks no client; write client-certificate = optional or required, too");
 }
 
@@ -410,9 +430,59 @@ static void finish_server(struct reader *r, struct conf_listener *l)
 	}
 }
 
-static void finish_connector(struct reader *r, struct conf_listener *l)
+static void read_server_name(struct reader *r, struct conf_listener *l)
 {
 	const struct setting *name = r->draft.server_name;
+
+	if (!name->values[0][0] || strlen(name->values[0]) > 255)
+		bad(r, name, "%s takes a name of 1 to 255 bytes", name->name);
+	else
+		l->server_name = must(strdup(name->values[0]));
+}
+
+static void not_of_role(struct reader *r, const struct setting *s, const char *role,
+			const char *what_to_do)
+{
+	if (s)
+		bad(r, s, "%s is not for role = %s; %s", s->name, role, what_to_do);
+}
+
+static void finish_service(struct reader *r, struct conf_listener *l)
+{
+	const struct setting *role = r->draft.role;
+	int word;
+
+	if (!role) {
+		complain(&r->complaints, l->line,
+			 "service %s has no role; write role = server or role = client",
+			 l->name);
+		return;
+	}
+	word = read_word(r, role, "server client");
+	if (word < 0)
+		return;
+	if (word) {
+		l->kind = LISTENER_SERVICE_CLIENT;
+		not_of_role(r, r->draft.client_ca, "client",
+			    "ca names whom to trust a server of");
+		not_of_role(r, r->draft.client_auth, "client", "remove it");
+		r->draft.client_auth = NULL;
+		if (r->draft.server_name)
+			read_server_name(r, l);
+		return;
+	}
+	not_of_role(r, r->draft.ca, "server",
+		    "client-ca names whom to trust a client of");
+	not_of_role(r, r->draft.server_name, "server", "remove it");
+	r->draft.ca = r->draft.client_ca;
+	if (!r->draft.certificate)
+		complain(&r->complaints, l->line,
+			 "service %s has no certificate; write certificate = \"/path\"",
+			 l->name);
+}
+
+static void finish_connector(struct reader *r, struct conf_listener *l)
+{
 	const char *backend, *colon;
 
 	if (!r->draft.backend) {
@@ -426,11 +496,8 @@ static void finish_connector(struct reader *r, struct conf_listener *l)
 		    "TLS in the kernel is on TCP only; give a host and a port");
 		return;
 	}
-	if (name) {
-		if (!name->values[0][0] || strlen(name->values[0]) > 255)
-			bad(r, name, "%s takes a name of 1 to 255 bytes", name->name);
-		else
-			l->server_name = must(strdup(name->values[0]));
+	if (r->draft.server_name) {
+		read_server_name(r, l);
 		return;
 	}
 	backend = r->draft.backend->values[0];
@@ -461,31 +528,42 @@ static void check_duplicates(struct reader *r, const struct conf_listener *l)
 	}
 }
 
-static void read_listener(struct reader *r, const struct section *section,
-			  const struct section_type *type)
+static struct conf_listener *add_listener(struct conf *conf, const char *name,
+					  unsigned int line)
 {
-	struct conf *conf = r->conf;
-	bool connector = !strcmp(type->name, "connector");
 	struct conf_listener *l;
 
 	conf->listeners = must(reallocarray(conf->listeners, conf->listeners_count + 1,
 					    sizeof(*conf->listeners)));
 	l = &conf->listeners[conf->listeners_count++];
 	*l = (struct conf_listener){
-		.name = must(strdup(section->title)),
-		.line = section->line,
-		.kind = connector ? LISTENER_CLIENT : LISTENER_SERVER,
+		.name = must(strdup(name)),
+		.line = line,
 		.max_connections = 16384,
 		.max_handshakes = 512,
 		.handshake_timeout = 10,
 	};
+	return l;
+}
+
+static void read_listener(struct reader *r, const struct section *section,
+			  const struct section_type *type)
+{
+	struct conf *conf = r->conf;
+	bool connector = !strcmp(type->name, "connector");
+	bool service = !strcmp(type->name, "service");
+	struct conf_listener *l;
+
+	l = add_listener(conf, section->title, section->line);
+	l->kind = connector ? LISTENER_CLIENT : service ? LISTENER_SERVICE_SERVER :
+		  LISTENER_SERVER;
 	if (!l->name[0] || strlen(l->name) > 63)
 		complain(&r->complaints, l->line,
 			 "the name of a %s has 1 to 63 bytes", type->name);
 	read_section(r, section, type, l);
 	if (r->draft.address)
 		read_address(r, r->draft.address, false, &l->address);
-	else
+	else if (!service)
 		complain(&r->complaints, l->line,
 			 "%s %s has no address; write address = \"*:443\", or which it is",
 			 type->name, l->name);
@@ -493,6 +571,8 @@ static void read_listener(struct reader *r, const struct section *section,
 		read_address(r, r->draft.backend, true, &l->backend);
 	if (connector)
 		finish_connector(r, l);
+	else if (service)
+		finish_service(r, l);
 	else
 		finish_server(r, l);
 	read_identities(r, l);
@@ -509,19 +589,26 @@ static unsigned int count_cpus(void)
 	return CPU_COUNT(&set) ?: 1;
 }
 
+/* The line of a setting outside of sections, or 0. */
+static unsigned int line_of(const struct section *top, const char *name)
+{
+	size_t i;
+
+	for (i = 0; i < top->count; i++)
+		if (!strcmp(top->settings[i].name, name))
+			return top->settings[i].line;
+	return 0;
+}
+
 static void finish_user(struct reader *r, const struct section *top)
 {
 	struct conf *conf = r->conf;
-	unsigned int line = 0;
-	size_t i;
+	unsigned int line = line_of(top, "user");
 
 	if (!conf->user) {
 		conf->user = must(strdup(getpwnam("ktlsd") ? "ktlsd" : "nobody"));
 		return;
 	}
-	for (i = 0; i < top->count; i++)
-		if (!strcmp(top->settings[i].name, "user"))
-			line = top->settings[i].line;
 	errno = 0;
 	if (!getpwnam(conf->user))
 		complain(&r->complaints, line,
@@ -531,6 +618,48 @@ static void finish_user(struct reader *r, const struct section *top)
 	else if (!getpwnam(conf->user)->pw_uid)
 		complain(&r->complaints, line,
 			 "the user is not to be root; name one without privileges");
+}
+
+/* The socket that programs ask at for services. */
+static void finish_handshake(struct reader *r, const struct section *top)
+{
+	struct conf *conf = r->conf;
+	unsigned int line = line_of(top, "handshake");
+	char wrong[512], *text;
+	struct conf_listener *l;
+	struct group *group;
+	size_t i;
+
+	if (conf->handshake_group) {
+		group = getgrnam(conf->handshake_group);
+		if (group)
+			conf->handshake_gid = group->gr_gid;
+		else
+			complain(&r->complaints, line_of(top, "handshake-group"),
+				 "there is no group \"%s\"; name one that is, or add it: groupadd --system %s",
+				 conf->handshake_group, conf->handshake_group);
+	}
+	for (i = 0; i < conf->listeners_count; i++)
+		if (conf_is_service(&conf->listeners[i]))
+			break;
+	if (i == conf->listeners_count) {
+		if (conf->handshake)
+			complain(&r->complaints, line,
+				 "handshake is for services, and there is none; write a service, or remove it");
+		return;
+	}
+	if (!conf->handshake)
+		conf->handshake = must(strdup("/run/ktlsd/handshake"));
+	if (!strcmp(conf->handshake, conf->control))
+		complain(&r->complaints, line,
+			 "handshake and control are the same socket; choose another path");
+	l = add_listener(conf, "handshake", line);
+	l->kind = LISTENER_HANDSHAKE;
+	text = must(asprintf(&text, "unix:%s", conf->handshake) < 0 ? NULL : text);
+	if (address_parse(&l->address, text, false, wrong, sizeof(wrong)))
+		complain(&r->complaints, line, "handshake \"%s\": %s",
+			 conf->handshake, wrong);
+	free(text);
 }
 
 static void read_all(struct reader *r, const struct settings *settings)
@@ -554,15 +683,13 @@ static void read_all(struct reader *r, const struct settings *settings)
 		else
 			read_listener(r, section, &section_types[j]);
 	}
-	if (settings->count)
+	if (settings->count) {
 		finish_user(r, &settings->sections[0]);
+		finish_handshake(r, &settings->sections[0]);
+	}
 	if (strlen(conf->control) >= sizeof(((struct sockaddr_un *)0)->sun_path))
 		complain(&r->complaints, 0, "the path of control is too long for a socket");
-	if (conf->handshake &&
-	    strlen(conf->handshake) >= sizeof(((struct sockaddr_un *)0)->sun_path))
-		complain(&r->complaints, 0,
-			 "the path of handshake is too long for a socket");
-	if (!conf->listeners_count && !conf->handshake)
+	if (!conf->listeners_count)
 		complain(&r->complaints, 0,
 			 "it has nothing to do; write a listener, see ktlsd.conf(5)");
 }
@@ -625,7 +752,7 @@ bool conf_check_files(const struct conf *conf, FILE *errors)
 		const struct conf_listener *l = &conf->listeners[i];
 
 		if (l->ca)
-			check_file(&c, l->line, l->kind == LISTENER_CLIENT ? "ca" :
+			check_file(&c, l->line, conf_is_client(l) ? "ca" :
 				   "client-ca", l->ca, S_IFREG);
 		if (l->root)
 			check_file(&c, l->line, "root", l->root, S_IFDIR);
@@ -661,5 +788,6 @@ void conf_free(struct conf *conf)
 	free(conf->user);
 	free(conf->control);
 	free(conf->handshake);
+	free(conf->handshake_group);
 	free(conf);
 }

@@ -47,9 +47,13 @@ struct conf_listener {
 		LISTENER_SERVER,	/* TLS from the client, plain to the backend */
 		LISTENER_CLIENT,	/* plain from the client, TLS to the backend */
 		LISTENER_FILES,		/* TLS from the client, files of a directory */
+		/* Handshakes for programs, which have the connection: no address. */
+		LISTENER_SERVICE_SERVER,
+		LISTENER_SERVICE_CLIENT,
+		LISTENER_HANDSHAKE,	/* the socket that they ask at, the last one */
 	} kind;
 	struct address address;
-	struct address backend;		/* not of LISTENER_FILES */
+	struct address backend;		/* of LISTENER_SERVER and LISTENER_CLIENT */
 	char *root;			/* of LISTENER_FILES: directory */
 	bool proxy_protocol;		/* version 2, to the backend */
 	bool require_kernel;		/* no connection whose keys are refused */
@@ -65,8 +69,8 @@ struct conf_listener {
 	enum client_auth client_auth;	/* of servers */
 	char *ca;			/* PEM file: whom to trust the other end of, or %NULL */
 	/*
-	 * Of LISTENER_CLIENT: to ask for, and to verify; an address in numbers
-	 * only to verify.
+	 * Of clients: to ask for, and to verify; an address in numbers only to
+	 * verify.  Programs may name another.
 	 */
 	char *server_name;
 	/* Limits: of each worker, but for the rate. */
@@ -76,12 +80,26 @@ struct conf_listener {
 	unsigned int source_rate;	/* new connections a second of one source, 0: any */
 };
 
+/* Which end of TLS this host is. */
+static inline bool conf_is_client(const struct conf_listener *l)
+{
+	return l->kind == LISTENER_CLIENT || l->kind == LISTENER_SERVICE_CLIENT;
+}
+
+static inline bool conf_is_service(const struct conf_listener *l)
+{
+	return l->kind == LISTENER_SERVICE_SERVER ||
+	       l->kind == LISTENER_SERVICE_CLIENT;
+}
+
 struct conf {
 	char *path;
 	char *user;			/* of workers and broker */
 	unsigned int workers;
 	char *control;			/* path of the control socket */
 	char *handshake;		/* path of the handshake service's, or %NULL */
+	char *handshake_group;		/* who may use it, besides root, or %NULL */
+	gid_t handshake_gid;		/* or 0 */
 	unsigned int ticket_hours;	/* between new keys for session tickets */
 	unsigned int drain_timeout;	/* seconds that old connections have to end */
 	unsigned int prove_interval;	/* seconds between self-connects, 0: none */

@@ -52,26 +52,34 @@ static bool add_end(struct connection *c, enum side side, int fd)
 	return worker_watch(c->worker, e, EPOLLIN);
 }
 
-static void begin_handshake(struct connection *c)
+bool connection_begin_handshake(struct connection *c,
+				const struct handshake_wish *wish)
 {
 	struct worker *w = c->worker;
 	struct doorway *d = doorway_of(c);
 
 	if (d->handshakes >= conf_of(c)->max_handshakes ||
 	    !handshake_begin(&c->handshake, w->shop, c->listener,
-			     c->ends[SIDE_TLS].fd)) {
+			     c->ends[SIDE_TLS].fd, wish)) {
 		count(&w->counters->refused_handshakes, 1);
-		connection_end(c, END_NOT_BEGUN);
-		return;
+		return false;
 	}
 	d->handshakes++;
 	count(&w->counters->handshakes, 1);
 	c->state = CONNECTION_HANDSHAKE;
 	c->deadline = w->now + conf_of(c)->handshake_timeout * 1000000000ull;
-	/* A client has to say something first. */
-	if (conf_of(c)->kind != LISTENER_CLIENT)
+	return true;
+}
+
+static void begin_handshake(struct connection *c)
+{
+	if (!connection_begin_handshake(c, NULL)) {
+		connection_end(c, END_NOT_BEGUN);
 		return;
-	connection_run(c);
+	}
+	/* A client has to say something first. */
+	if (conf_is_client(conf_of(c)))
+		connection_run(c);
 }
 
 /* Without a broker it waits for the next one, which comes at once, or not at all. */
@@ -96,8 +104,9 @@ void connection_ask_again(struct connection *c)
 
 void connection_accept(struct worker *w, size_t listener, int fd)
 {
-	bool is_client = w->conf->listeners[listener].kind == LISTENER_CLIENT;
-	bool proof = !is_client && knock_is(fd);
+	enum listener_kind kind = w->conf->listeners[listener].kind;
+	bool is_client = kind == LISTENER_CLIENT;
+	bool proof = !is_client && kind != LISTENER_HANDSHAKE && knock_is(fd);
 	struct connection *c = calloc(1, sizeof(*c));
 	struct timespec ts;
 	int i;
@@ -125,8 +134,13 @@ void connection_accept(struct worker *w, size_t listener, int fd)
 		count(&w->counters->refused_connections, 1);
 		return;
 	}
-	if (!add_end(c, is_client ? SIDE_PLAIN : SIDE_TLS, fd)) {
+	if (!add_end(c, is_client || kind == LISTENER_HANDSHAKE ? SIDE_PLAIN :
+		     SIDE_TLS, fd)) {
 		connection_end(c, END_FAILED);
+		return;
+	}
+	if (kind == LISTENER_HANDSHAKE) {
+		service_accept(c);
 		return;
 	}
 	if (is_client)
@@ -163,10 +177,10 @@ static void count_refusal(struct counters *n, int err)
 }
 
 /*
- * The kernel may take the key of one direction and not the other: then OpenSSL
- * does the other.
+ * The kernel may take the key of one direction and not the other.  Returns a negative
+ * errno then.
  */
-static void install_keys(struct connection *c)
+static int install_keys(struct connection *c)
 {
 	struct kernel_key tx, rx;
 	int fd = c->ends[SIDE_TLS].fd, err, err_tx, err_rx;
@@ -191,17 +205,13 @@ static void install_keys(struct connection *c)
 	kernel_key_forget(&rx);
 	c->kernel_tx = !err_tx;
 	c->kernel_rx = !err_rx;
-	count(err_tx ? &n->user_tx : &n->kernel_tx, 1);
-	count(err_rx ? &n->user_rx : &n->kernel_rx, 1);
+	if (c->kernel_tx)
+		count(&n->kernel_tx, 1);
+	if (c->kernel_rx)
+		count(&n->kernel_rx, 1);
 	if (err_tx || err_rx)
 		count_refusal(n, err_tx ?: err_rx);
-	if (err_tx || err_rx)
-		log_line(LOG_INFO, "%s: %s stays in user space: %s",
-			 conf_of(c)->name,
-			 err_tx && err_rx ? "a connection" :
-			 err_tx ? "sending of a connection" :
-			 "receiving of a connection",
-			 strerror(-(err_tx ?: err_rx)));
+	return err_tx ?: err_rx;
 }
 
 /* What will be told of it, while there is still somebody to ask. */
@@ -221,14 +231,37 @@ static void keep_description(struct connection *c)
 	t->peer_name = *m.peer_name ? strdup(m.peer_name) : NULL;
 }
 
+int connection_hand_over(struct connection *c)
+{
+	keep_description(c);
+	return install_keys(c);
+}
+
+/* What the kernel did not take is OpenSSL's to do. */
+static void stay_in_user_space(struct connection *c, int err)
+{
+	struct counters *n = c->worker->counters;
+
+	if (!c->kernel_tx)
+		count(&n->user_tx, 1);
+	if (!c->kernel_rx)
+		count(&n->user_rx, 1);
+	log_line(LOG_INFO, "%s: %s stays in user space: %s", conf_of(c)->name,
+		 !c->kernel_tx && !c->kernel_rx ? "a connection" :
+		 !c->kernel_tx ? "sending of a connection" :
+		 "receiving of a connection", strerror(-err));
+}
+
 /* True if the connection may go on. */
 static bool take_over(struct connection *c)
 {
 	struct handshake *h = &c->handshake;
 	BIO *nowhere;
+	int err;
 
-	keep_description(c);
-	install_keys(c);
+	err = connection_hand_over(c);
+	if (err)
+		stay_in_user_space(c, err);
 	c->flows[SIDE_TLS].copied = !c->kernel_rx ||
 				    !c->worker->splices_records;
 	c->flows[SIDE_PLAIN].copied = !c->kernel_tx;
@@ -332,6 +365,24 @@ static void count_failure(struct counters *n, enum handshake_failure why)
 	}
 }
 
+static int failure_errno(enum handshake_failure why)
+{
+	switch (why) {
+	case FAILURE_GONE:
+		return -ECONNRESET;
+	case FAILURE_ALERT:
+		return -ECONNABORTED;
+	case FAILURE_CERTIFICATE:
+		return -EKEYREJECTED;
+	case FAILURE_KEY:
+		return -ENOKEY;
+	case FAILURE_PROTOCOL:
+	case FAILURE_OTHER:
+		break;
+	}
+	return -EPROTO;
+}
+
 static void run_handshake(struct connection *c)
 {
 	struct counters *n = c->worker->counters;
@@ -354,7 +405,11 @@ static void run_handshake(struct connection *c)
 		log_line(c->handshake.failure == FAILURE_KEY ? LOG_WARNING :
 			 LOG_DEBUG, "%s: no handshake: %s", conf_of(c)->name,
 			 c->handshake.why);
-		connection_end(c, END_NOT_BEGUN);
+		if (c->service)
+			service_failed(c, failure_errno(c->handshake.failure),
+				       c->handshake.why);
+		else
+			connection_end(c, END_NOT_BEGUN);
 		return;
 	case HANDSHAKE_DONE:
 		break;
@@ -371,6 +426,10 @@ static void run_handshake(struct connection *c)
 	      &n->handshakes_tls13 : &n->handshakes_tls12, 1);
 	if (SSL_session_reused(c->handshake.ssl))
 		count(&n->handshakes_resumed, 1);
+	if (c->service) {
+		service_done(c);
+		return;
+	}
 	if (!take_over(c)) {
 		c->state = CONNECTION_BACKEND;
 		connection_end(c, END_NOT_BEGUN);
@@ -413,7 +472,15 @@ void connection_run(struct connection *c)
 {
 	switch (c->state) {
 	case CONNECTION_HANDSHAKE:
-		run_handshake(c);
+		/* Its program may have left. */
+		if (c->service)
+			service_run(c);
+		if (c->state == CONNECTION_HANDSHAKE)
+			run_handshake(c);
+		break;
+	case CONNECTION_REQUEST:
+	case CONNECTION_SERVED:
+		service_run(c);
 		break;
 	case CONNECTION_RELAY:
 		relay_run(c);
@@ -436,6 +503,11 @@ void connection_late(struct connection *c)
 {
 	if (c->state == CONNECTION_HANDSHAKE) {
 		count(&c->worker->counters->failed_timeout, 1);
+		if (c->service)
+			service_failed(c, -ETIMEDOUT, "the handshake took too long");
+		else
+			connection_end(c, END_NOT_BEGUN);
+	} else if (c->state == CONNECTION_REQUEST) {
 		connection_end(c, END_NOT_BEGUN);
 	} else if (c->state == CONNECTION_FILES) {
 		serve_run(c);
@@ -503,6 +575,8 @@ void connection_end(struct connection *c, enum connection_end why)
 	count_end(w->counters, why);
 	if (c->state == CONNECTION_HANDSHAKE)
 		end_of_handshake(c);
+	if (conf_of(c)->kind == LISTENER_HANDSHAKE || conf_is_service(conf_of(c)))
+		service_end(c);
 	/* An alert that was sent is to arrive: no reset towards TLS, but for one. */
 	if (plain->fd >= 0 && why != END_CLOSED)
 		reset(plain->fd);
@@ -566,6 +640,12 @@ void connection_describe(struct connection *c, struct message_connection *m)
 	socklen_t len = sizeof(s);
 
 	memset(m, 0, sizeof(*m));
+	if (c->service) {
+		put_address(&c->service->local, &m->family, m->local_addr,
+			    &m->local_port);
+		put_address(&c->service->remote, &m->family, m->remote_addr,
+			    &m->remote_port);
+	}
 	m->cookie = c->told.cookie;
 	m->started = c->started;
 	m->listener = c->listener;
@@ -577,7 +657,7 @@ void connection_describe(struct connection *c, struct message_connection *m)
 	copy_name(m->server_name, sizeof(m->server_name), c->told.server_name);
 	copy_name(m->alpn, sizeof(m->alpn), c->told.alpn);
 	copy_name(m->peer_name, sizeof(m->peer_name), c->told.peer_name);
-	if (fd < 0)
+	if (fd < 0 || c->service)
 		return;
 	if (!getsockname(fd, (struct sockaddr *)&s, &len))
 		put_address(&s, &m->family, m->local_addr, &m->local_port);

@@ -9,7 +9,11 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/socket.h>
 #include <sys/types.h>
+
+#include <handshake_wire.h>
+#include <post_handshake.h>
 
 #include "conf.h"
 #include "handshake.h"
@@ -43,6 +47,13 @@ struct flow {
 	size_t held;		/* bytes that were taken, and not given on */
 };
 
+/* Of a connection that is a program's. */
+struct service {
+	struct ktls_wire_request *request;	/* until the handshake is over */
+	struct sockaddr_storage local, remote;
+	bool broken;		/* a key was not to be had */
+};
+
 struct connection {
 	struct worker *worker;
 	struct connection *previous, *next;	/* of the worker */
@@ -50,10 +61,12 @@ struct connection {
 	bool has_turn;
 	enum connection_state {
 		CONNECTION_ACCEPTED,	/* nothing is under way yet */
+		CONNECTION_REQUEST,	/* waits for what a program wants */
 		CONNECTION_HANDSHAKE,
 		CONNECTION_BACKEND,	/* waits for the broker */
 		CONNECTION_RELAY,
 		CONNECTION_FILES,
+		CONNECTION_SERVED,	/* the program has it, and may want new keys */
 		CONNECTION_DEAD,	/* freed when the events at hand are over */
 	} state;
 	size_t listener;
@@ -63,14 +76,13 @@ struct connection {
 	struct end ends[SIDES];
 	struct flow flows[SIDES];	/* by the end that they come from */
 	struct files *files;		/* instead of a plain end, or %NULL */
+	struct service *service;	/* the plain end is a program's, that asked; or %NULL */
 
 	/* TLS: who does it after the handshake; SSL stays where user space does. */
 	struct handshake handshake;
 	bool kernel_tx;
 	bool kernel_rx;
-	uint32_t message_left;		/* of a handshake message that is skipped */
-	uint8_t message_head[4];	/* of one that has come in part */
-	uint8_t message_head_len;
+	struct ktls_post_handshake records;
 	unsigned int key_updates;	/* since @key_updates_since */
 	uint64_t key_updates_since;
 	bool owes_key_update;		/* the other end wants a new key of ours */
@@ -99,6 +111,14 @@ void connection_accept(struct worker *w, size_t listener, int fd);
 void connection_granted(struct connection *c, int fd_or_error);
 /* There is another broker, which knows nothing of what the last one was asked. */
 void connection_ask_again(struct connection *c);
+/*
+ * For service.c: begins a handshake at its TLS end, or returns false if there are too
+ * many of them; gives the kernel the keys after it, and returns a negative errno if it
+ * did not take both, of which it knows then what is in @kernel_tx and @kernel_rx.
+ */
+bool connection_begin_handshake(struct connection *c,
+				const struct handshake_wish *wish);
+int connection_hand_over(struct connection *c);
 /* Something happened at an end, or it is its turn. */
 void connection_run(struct connection *c);
 /* Its deadline is over. */
@@ -137,6 +157,18 @@ void serve_drain(struct connection *c);
 /* The broker's answer: a descriptor, or a negative errno. */
 void serve_granted(struct connection *c, int fd_or_error);
 
+/* service.c: handshakes for programs. */
+void service_accept(struct connection *c);
+void service_run(struct connection *c);
+/* Its handshake is over, or has failed: tells the program. */
+void service_done(struct connection *c);
+void service_failed(struct connection *c, int err, const char *why);
+/* Closes what is the program's. */
+void service_end(struct connection *c);
+/* When a worker starts; and when its privileges are gone, as it has a thread then. */
+bool service_init(void);
+bool service_start(const struct conf *conf);
+
 /* post_handshake.c: records that are no data, where the kernel does the records. */
 
 /*
@@ -145,6 +177,11 @@ void serve_granted(struct connection *c, int fd_or_error);
  */
 int post_handshake_record(struct connection *c, uint8_t type,
 			  const uint8_t *content, size_t len);
+/*
+ * Sets the next key of a direction, enum ktls_direction.  Returns -EDQUOT if the other
+ * end had too many of them.
+ */
+int post_handshake_next_key(struct connection *c, unsigned int direction);
 /*
  * The other end has a new key, whoever does the records.  Returns 0, or a negative
  * number if that was one too many, and the connection was ended.

@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "handshake.h"
 #include "kernel_ciphers.h"
@@ -122,11 +123,13 @@ static int choose_protocol(SSL *ssl, const unsigned char **out,
 			   unsigned char *len, const unsigned char *in,
 			   unsigned int in_len, void *arg)
 {
-	const struct conf_listener *l = arg;
+	const struct handshake *h = SSL_get_ex_data(ssl, handshake_index);
 
-	(void)ssl;
-	if (SSL_select_next_proto((unsigned char **)out, len, l->alpn,
-				  l->alpn_len, in, in_len) !=
+	(void)arg;
+	if (!h->alpn_len)
+		return SSL_TLSEXT_ERR_NOACK;
+	if (SSL_select_next_proto((unsigned char **)out, len, h->alpn,
+				  h->alpn_len, in, in_len) !=
 	    OPENSSL_NPN_NEGOTIATED)
 		return SSL_TLSEXT_ERR_ALERT_FATAL;
 	return SSL_TLSEXT_ERR_OK;
@@ -199,8 +202,7 @@ static void set_up_server(SSL_CTX *ctx, struct shop *shop,
 	SSL_CTX_set_tlsext_ticket_key_evp_cb(ctx, use_ticket_key);
 	SSL_CTX_set_tlsext_servername_callback(ctx, choose_identity);
 	SSL_CTX_set_tlsext_servername_arg(ctx, shop);
-	if (l->alpn_len)
-		SSL_CTX_set_alpn_select_cb(ctx, choose_protocol, (void *)l);
+	SSL_CTX_set_alpn_select_cb(ctx, choose_protocol, NULL);
 	SSL_CTX_set_options(ctx, SSL_OP_CIPHER_SERVER_PREFERENCE |
 			    SSL_OP_PRIORITIZE_CHACHA);
 	if (l->client_auth != CLIENT_AUTH_NONE)
@@ -209,20 +211,41 @@ static void set_up_server(SSL_CTX *ctx, struct shop *shop,
 				    SSL_VERIFY_FAIL_IF_NO_PEER_CERT : 0), NULL);
 }
 
-static bool set_up_client(SSL_CTX *ctx, const struct conf_listener *l)
+static void set_up_client(SSL_CTX *ctx)
 {
 	SSL_CTX_set_verify(ctx, SSL_VERIFY_PEER, NULL);
 	SSL_CTX_set_session_cache_mode(ctx, SSL_SESS_CACHE_OFF);
-	return !l->alpn_len ||
-	       !SSL_CTX_set_alpn_protos(ctx, l->alpn, l->alpn_len);
+}
+
+/*
+ * Those that the system trusts: all of them now, and not as OpenSSL would, each from
+ * its directory when it is wanted.
+ */
+static bool read_system_authorities(SSL_CTX *ctx)
+{
+	const char *const files[] = {
+		getenv(X509_get_default_cert_file_env()) ?: "",
+		X509_get_default_cert_file(),
+		"/etc/ssl/certs/ca-certificates.crt",
+		"/etc/pki/tls/certs/ca-bundle.crt",
+	};
+	size_t i;
+
+	for (i = 0; i < ARRAY_SIZE(files); i++)
+		if (!access(files[i], R_OK) && SSL_CTX_load_verify_file(ctx, files[i]))
+			return true;
+	/* Nobody, until some are installed. */
+	ERR_clear_error();
+	log_line(LOG_WARNING, "this system has no file of authorities; name one with ca, or install ca-certificates");
+	return true;
 }
 
 /* Whom to trust, by files: while there are some. */
 static bool read_authorities(SSL_CTX *ctx, const struct conf_listener *l)
 {
-	if (l->kind == LISTENER_CLIENT)
+	if (conf_is_client(l))
 		return l->ca ? SSL_CTX_load_verify_file(ctx, l->ca) :
-			       SSL_CTX_set_default_verify_paths(ctx);
+			       read_system_authorities(ctx);
 	if (l->client_auth == CLIENT_AUTH_NONE)
 		return true;
 	SSL_CTX_set_client_CA_list(ctx, SSL_load_client_CA_file(l->ca));
@@ -250,7 +273,7 @@ static SSL_CTX *new_ctx(struct shop *shop, size_t n)
 {
 	const struct conf_listener *l = &shop->conf->listeners[n];
 	const struct kernel_ciphers *kernel = kernel_ciphers();
-	bool client = l->kind == LISTENER_CLIENT;
+	bool client = conf_is_client(l);
 	SSL_CTX *ctx = SSL_CTX_new(client ? TLS_client_method() :
 				   TLS_server_method());
 
@@ -269,14 +292,15 @@ static SSL_CTX *new_ctx(struct shop *shop, size_t n)
 	SSL_CTX_set_read_ahead(ctx, 0);
 	SSL_CTX_set_msg_callback(ctx, see_message);
 	secrets_watch(ctx);
-	if (!client)
+	if (client)
+		set_up_client(ctx);
+	else
 		set_up_server(ctx, shop, l);
 	if (!SSL_CTX_set_ex_data(ctx, shop_index, shop) ||
 	    !SSL_CTX_set_ex_data(ctx, listener_index, (void *)(uintptr_t)n) ||
 	    !SSL_CTX_set_session_id_context(ctx, (const void *)l->name,
 					    strnlen(l->name, 32)) ||
 	    (kernel->count && !restrict_ciphers(ctx, kernel)) ||
-	    (client && !set_up_client(ctx, l)) ||
 	    !(shop->ends[n].bare ? share_authorities(ctx, shop->ends[n].bare) :
 	      read_authorities(ctx, l))) {
 		SSL_CTX_free(ctx);
@@ -332,6 +356,8 @@ struct shop *shop_open(const struct conf *conf)
 	for (n = 0; n < conf->listeners_count; n++) {
 		const struct conf_listener *l = &conf->listeners[n];
 
+		if (l->kind == LISTENER_HANDSHAKE)
+			continue;
 		shop->ends[n].ctx = calloc(l->identities_count ?: 1,
 					   sizeof(SSL_CTX *));
 		shop->ends[n].bare = new_ctx(shop, n);
@@ -454,27 +480,45 @@ bool shop_is_ready(const struct shop *shop, size_t n)
 
 /* One handshake */
 
-bool handshake_begin(struct handshake *h, struct shop *shop, size_t n, int fd)
+/* An address is verified, but not asked for (RFC 6066, 3). */
+static bool set_server_name(SSL *ssl, const char *name)
+{
+	return X509_VERIFY_PARAM_set1_ip_asc(SSL_get0_param(ssl), name) ||
+	       (SSL_set_tlsext_host_name(ssl, name) && SSL_set1_host(ssl, name));
+}
+
+bool handshake_begin(struct handshake *h, struct shop *shop, size_t n, int fd,
+		     const struct handshake_wish *wish)
 {
 	const struct conf_listener *l = &shop->conf->listeners[n];
 	SSL_CTX *ctx = l->identities_count ? shop->ends[n].ctx[0] :
 					     shop->ends[n].bare;
+	const char *name = wish && *wish->server_name ? wish->server_name :
+			   l->server_name;
+	BIO *bio = wish ? wish->bio : BIO_new_socket(fd, BIO_NOCLOSE);
 
 	memset(h, 0, sizeof(*h));
+	h->alpn = l->alpn;
+	h->alpn_len = l->alpn_len;
+	if (wish && wish->alpn_len) {
+		h->alpn = wish->alpn;
+		h->alpn_len = wish->alpn_len;
+	}
 	h->ssl = SSL_new(ctx);
-	if (!h->ssl || !SSL_set_fd(h->ssl, fd) ||
-	    !SSL_set_ex_data(h->ssl, handshake_index, h) ||
+	if (h->ssl && bio)
+		SSL_set_bio(h->ssl, bio, bio);
+	else
+		BIO_free(bio);
+	if (!h->ssl || !bio || !SSL_set_ex_data(h->ssl, handshake_index, h) ||
 	    !secrets_collect(h->ssl, &h->secrets))
 		goto fail;
-	if (l->kind != LISTENER_CLIENT) {
+	if (!conf_is_client(l)) {
 		SSL_set_accept_state(h->ssl);
 		return true;
 	}
 	SSL_set_connect_state(h->ssl);
-	if (l->server_name &&
-	    !X509_VERIFY_PARAM_set1_ip_asc(SSL_get0_param(h->ssl), l->server_name) &&
-	    (!SSL_set_tlsext_host_name(h->ssl, l->server_name) ||
-	     !SSL_set1_host(h->ssl, l->server_name)))
+	if ((name && !set_server_name(h->ssl, name)) ||
+	    (h->alpn_len && SSL_set_alpn_protos(h->ssl, h->alpn, h->alpn_len)))
 		goto fail;
 	ERR_clear_error();
 	return true;

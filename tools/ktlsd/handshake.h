@@ -41,8 +41,18 @@ enum handshake_step {
 	HANDSHAKE_FAILED,
 };
 
+/* What a program wants in the place of what the configuration says. */
+struct handshake_wish {
+	const char *server_name;	/* of clients; or "" */
+	const unsigned char *alpn;	/* as on the wire; it is to outlive the handshake */
+	size_t alpn_len;		/* or 0 */
+	BIO *bio;			/* to be used with the socket, and taken over */
+};
+
 struct handshake {
 	SSL *ssl;
+	const unsigned char *alpn;	/* to choose from */
+	size_t alpn_len;
 	struct secrets secrets;
 	uint64_t records;	/* sent under the application key */
 	bool over;		/* but tickets are not sent yet */
@@ -65,9 +75,9 @@ struct handshake {
 void handshake_describe(const struct handshake *h, const struct shop *shop,
 			size_t listener, struct message_connection *m);
 
-/* False without memory. */
+/* @wish: or %NULL.  False without memory. */
 bool handshake_begin(struct handshake *h, struct shop *shop, size_t listener,
-		     int fd);
+		     int fd, const struct handshake_wish *wish);
 enum handshake_step handshake_step(struct handshake *h);
 void handshake_end(struct handshake *h);
 

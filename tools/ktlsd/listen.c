@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
+#include <sys/fsuid.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -51,15 +52,47 @@ static int find_passed(const struct address *wanted)
 	return -1;
 }
 
-static int find_old(const struct address *wanted, const struct conf *old,
-		    const int *old_fds)
+static int find_old(const struct conf *conf, const struct conf_listener *l,
+		    const struct conf *old, const int *old_fds)
 {
 	size_t i;
 
-	for (i = 0; old && i < old->listeners_count; i++)
-		if (address_equal(&old->listeners[i].address, wanted))
-			return duplicate(old_fds[i]);
+	for (i = 0; old && i < old->listeners_count; i++) {
+		if (!address_equal(&old->listeners[i].address, &l->address))
+			continue;
+		/* A file has its group for good. */
+		if (l->kind == LISTENER_HANDSHAKE &&
+		    old->handshake_gid != conf->handshake_gid)
+			return -1;
+		return duplicate(old_fds[i]);
+	}
 	return -1;
+}
+
+/*
+ * Where programs ask for handshakes.  That there is one ktlsd only is a matter of
+ * its control socket: what is there is of one that has ended, or ours and outdated.
+ */
+static int open_handshake(const struct conf *conf, const struct address *a)
+{
+	int fd = socket(a->any.sa_family, SOCK_SEQPACKET | SOCK_CLOEXEC |
+			SOCK_NONBLOCK, 0);
+	mode_t mask;
+	int err = 0;
+
+	if (fd < 0)
+		return -errno;
+	unlink(a->un.sun_path);
+	/* Nobody else's, from its begin on; to chown() would take a capability more. */
+	mask = umask(conf->handshake_gid ? 0117 : 0177);
+	setfsgid(conf->handshake_gid);
+	if (bind(fd, &a->any, a->len) || listen(fd, BACKLOG))
+		err = -errno;
+	setfsgid(getegid());
+	umask(mask);
+	if (err)
+		close(fd);
+	return err ?: fd;
 }
 
 /* A socket file that nobody listens on any more is in the way. */
@@ -102,10 +135,15 @@ static int open_socket(const struct address *a)
 	return fd;
 }
 
-static int open_new(const struct address *a)
+static int open_new(const struct conf *conf, const struct conf_listener *l)
 {
+	const struct address *a = &l->address;
 	struct address all;
-	int fd = open_socket(a);
+	int fd;
+
+	if (l->kind == LISTENER_HANDSHAKE)
+		return open_handshake(conf, a);
+	fd = open_socket(a);
 
 	/* A host without IPv6 has IPv4 still. */
 	if (fd != -EAFNOSUPPORT || !address_is_any(a))
@@ -141,11 +179,14 @@ bool listen_open(const struct conf *conf, int *fds, const struct conf *old,
 	for (i = 0; i < conf->listeners_count; i++) {
 		const struct conf_listener *l = &conf->listeners[i];
 
-		fds[i] = find_old(&l->address, old, old_fds);
+		fds[i] = -1;
+		if (conf_is_service(l))
+			continue;
+		fds[i] = find_old(conf, l, old, old_fds);
 		if (fds[i] < 0)
 			fds[i] = find_passed(&l->address);
 		if (fds[i] < 0)
-			fds[i] = open_new(&l->address);
+			fds[i] = open_new(conf, l);
 		if (fds[i] >= 0)
 			continue;
 		fprintf(errors, "%s:%u: could not listen on %s: %s%s\n", conf->path,

@@ -78,8 +78,8 @@ static bool load_ca(const struct conf *conf, const struct conf_listener *l)
 
 static int check(const struct conf *conf)
 {
+	size_t i, count = conf->listeners_count;
 	bool good = true;
-	size_t i;
 
 	/* To load what is not there would only say so again. */
 	if (!conf_check_files(conf, stderr))
@@ -92,8 +92,11 @@ static int check(const struct conf *conf)
 			good = false;
 	if (!good)
 		return FAILED;
+	/* The one for services is none that somebody wrote. */
+	if (count && conf->listeners[count - 1].kind == LISTENER_HANDSHAKE)
+		count--;
 	printf("%s: ok: %zu listener%s, %zu certificate%s\n", conf->path,
-	       conf->listeners_count, conf->listeners_count == 1 ? "" : "s",
+	       count, count == 1 ? "" : "s",
 	       conf->identities_count, conf->identities_count == 1 ? "" : "s");
 	return OK;
 }

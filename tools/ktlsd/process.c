@@ -44,6 +44,9 @@ static void keep_only(int fd, const int *listeners, size_t count)
 	keep[count] = fd;
 	qsort(keep, count + 1, sizeof(*keep), by_number);
 	for (i = 0; i <= count; i++) {
+		/* Not every listener has one. */
+		if (keep[i] < 0)
+			continue;
 		if ((unsigned int)keep[i] > next)
 			close_range(next, keep[i] - 1, 0);
 		if ((unsigned int)keep[i] >= next)

@@ -462,7 +462,8 @@ int prove_run(const struct conf *conf, int supervisor_fd)
 	for (i = 0; i < conf->listeners_count; i++) {
 		const struct conf_listener *l = &conf->listeners[i];
 
-		for (j = 0; l->kind != LISTENER_CLIENT && j < l->identities_count; j++)
+		for (j = 0; l->address.len && !conf_is_client(l) &&
+		     j < l->identities_count; j++)
 			look(&p, i, j);
 	}
 	knock_end();

@@ -67,7 +67,8 @@ static const int plain_calls[] = {
 	SCMP_SYS(readv), SCMP_SYS(recvfrom), SCMP_SYS(recvmsg),
 	SCMP_SYS(restart_syscall), SCMP_SYS(rt_sigaction),
 	SCMP_SYS(rt_sigprocmask), SCMP_SYS(rt_sigreturn), SCMP_SYS(sendfile),
-	SCMP_SYS(sendto), SCMP_SYS(sendmsg), SCMP_SYS(shutdown),
+	SCMP_SYS(sendto), SCMP_SYS(sendmsg), SCMP_SYS(setitimer),
+	SCMP_SYS(shutdown),
 	SCMP_SYS(splice), SCMP_SYS(tgkill), SCMP_SYS(write), SCMP_SYS(writev),
 #ifdef __SANITIZE_ADDRESS__
 	SCMP_SYS(sigaltstack), SCMP_SYS(sched_yield), SCMP_SYS(getrlimit),
@@ -135,6 +136,9 @@ bool sandbox_close(void)
 	scmp_filter_ctx filter = seccomp_init(SCMP_ACT_KILL_PROCESS);
 	int err = filter ? allow(filter) : -ENOMEM;
 
+	/* Of all threads. */
+	if (!err)
+		err = seccomp_attr_set(filter, SCMP_FLTATR_CTL_TSYNC, 1);
 	if (!err)
 		err = seccomp_load(filter);
 	if (err)

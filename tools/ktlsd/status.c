@@ -167,6 +167,9 @@ static struct json_object *json_listeners(const struct generation *g)
 	static const char *const kinds[] = {
 		[LISTENER_SERVER] = "server", [LISTENER_CLIENT] = "client",
 		[LISTENER_FILES] = "files",
+		[LISTENER_SERVICE_SERVER] = "server for programs",
+		[LISTENER_SERVICE_CLIENT] = "client for programs",
+		[LISTENER_HANDSHAKE] = "handshake",
 	};
 	struct json_object *list = json_object_new_array(), *o, *certificates;
 	const struct conf *conf = g->conf;
@@ -188,7 +191,7 @@ static struct json_object *json_listeners(const struct generation *g)
 				conf->identities[l->identities[j]].chain,
 				strlen(conf->identities[l->identities[j]].chain)));
 		json_object_object_add(o, "certificates", certificates);
-		if (l->kind != LISTENER_CLIENT)
+		if (l->address.len && !conf_is_client(l))
 			json_object_object_add(o, "proofs", json_proofs(g, i));
 		json_object_array_add(list, o);
 	}

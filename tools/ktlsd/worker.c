@@ -104,6 +104,13 @@ bool worker_add(struct worker *w, struct connection *c)
 	return true;
 }
 
+void worker_move(struct connection *c, size_t listener)
+{
+	c->worker->doorways[c->listener].open--;
+	c->listener = listener;
+	c->worker->doorways[c->listener].open++;
+}
+
 void worker_bury(struct connection *c)
 {
 	struct worker *w = c->worker;
@@ -259,6 +266,20 @@ static void set_doorway(struct worker *w, size_t n, bool open)
 		d->watched = open;
 }
 
+/* Who asks for a service waits as long as one is not ready. */
+static bool is_ready(const struct worker *w, size_t n)
+{
+	size_t i;
+
+	if (w->conf->listeners[n].kind != LISTENER_HANDSHAKE)
+		return shop_is_ready(w->shop, n);
+	for (i = 0; i < w->conf->listeners_count; i++)
+		if (conf_is_service(&w->conf->listeners[i]) &&
+		    !shop_is_ready(w->shop, i))
+			return false;
+	return true;
+}
+
 /* While there is no key process, who knocks waits for the next one. */
 static void set_doorways(struct worker *w)
 {
@@ -267,7 +288,7 @@ static void set_doorways(struct worker *w)
 	for (n = 0; n < w->conf->listeners_count; n++)
 		set_doorway(w, n, !w->draining && w->doorways[n].open <
 			    w->conf->listeners[n].max_connections &&
-			    shop_is_ready(w->shop, n) &&
+			    is_ready(w, n) &&
 			    (w->identities >= 0 ||
 			     !w->conf->listeners[n].identities_count));
 }
@@ -469,7 +490,8 @@ static void see_end(const struct epoll_event *event)
 
 	if (c->state == CONNECTION_DEAD)
 		return;
-	if (c->state == CONNECTION_HANDSHAKE && end->side != SIDE_TLS) {
+	if (c->state == CONNECTION_HANDSHAKE && end->side != SIDE_TLS &&
+	    !c->service) {
 		/* What it says is for later. */
 		worker_watch(c->worker, end, 0);
 		return;
@@ -572,7 +594,7 @@ static bool set_up(struct worker *w, const int *listeners)
 	w->epoll = epoll_create1(EPOLL_CLOEXEC);
 	w->doorways = calloc(w->conf->listeners_count, sizeof(*w->doorways));
 	if (w->epoll < 0 || !w->doorways || !remote_key_init() ||
-	    !secrets_init()) {
+	    !secrets_init() || !service_init()) {
 		log_line(LOG_ERR, "cannot start: %s", strerror(errno));
 		return false;
 	}
@@ -593,7 +615,7 @@ static bool set_up(struct worker *w, const int *listeners)
 	w->supervisor = -1;
 	set_channel(w, &w->supervisor, supervisor, ABOUT_SUPERVISOR);
 	return sandbox_become(w->conf->user) && process_follow() &&
-	       sandbox_close();
+	       service_start(w->conf) && sandbox_close();
 }
 
 int worker_run(const struct conf *conf, unsigned int index,

@@ -48,6 +48,8 @@ void worker_take_turn(struct connection *c);
  * with 0 not even an error does.
  */
 bool worker_watch(struct worker *w, struct end *end, uint32_t events);
+/* From the listener that it came by to the one that it wants. */
+void worker_move(struct connection *c, size_t listener);
 /*
  * Asks the broker for a file by its @path beneath the listener's root, or with %NULL
  * for a connection to the backend.  Returns 0 or a negative errno.

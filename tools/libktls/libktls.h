@@ -773,6 +773,204 @@ int ktls_send_record(int fd, uint8_t type, const void *content, size_t len,
  */
 int ktls_send_alert(int fd, uint8_t description, int flags);
 
+/*
+ * TLS for programs, without a TLS library: ktlsd makes the handshake, the kernel does
+ * the records.  A handle is used by one thread at a time, and with it what sends on
+ * its socket: records of data must not come between what changes a key.  A program
+ * whose threads send and receive at the same time polls, and holds a lock while it
+ * calls one of these with MSG_DONTWAIT.
+ */
+
+/**
+ * struct ktls_handshake_request - what a TLS connection is to be
+ * @service: name of the section "service" of ktlsd.conf that says which role,
+ *	certificate and authorities
+ * @path: of ktlsd's socket, or %NULL for /run/ktlsd/handshake
+ * @server_name: of clients: the name or the address in numbers that the server's
+ *	certificate has to be for; %NULL: the one of the service
+ * @alpn: names of protocols in order of preference, with %NULL behind the last; or
+ *	%NULL: those of the service
+ * @timeout: milliseconds, or 0; in any case not more than the service's
+ *	handshake-timeout
+ * @reserved: for later fields; zero
+ */
+struct ktls_handshake_request {
+	const char *service;
+	const char *path;
+	const char *server_name;
+	const char *const *alpn;
+	unsigned int timeout;
+	uint64_t reserved[4];
+};
+
+/**
+ * struct ktls_certificate - a certificate
+ * @der: its bytes
+ * @len: how many
+ */
+struct ktls_certificate {
+	const uint8_t *der;
+	size_t len;
+};
+
+/**
+ * struct ktls_ip_address - an address in a certificate
+ * @family: AF_INET or AF_INET6
+ * @address: network byte order; 4 bytes are used with AF_INET, else 16
+ */
+struct ktls_ip_address {
+	uint16_t family;
+	uint8_t address[16];
+};
+
+/**
+ * struct ktls_handshake - what was negotiated, and who the other end is
+ * @version: enum ktls_version
+ * @kernel_tx: the kernel encrypts; always, after success
+ * @kernel_rx: and decrypts; likewise
+ * @verified: the other end has a certificate, which an authority of the service has
+ *	signed and which is valid; that of a server is also for the name
+ * @names_cut: there were more certificates or names than fit here
+ * @cipher: name of the suite, as OpenSSL has it
+ * @alpn: protocol that was agreed upon, or %NULL
+ * @server_name: that the client has asked for, or %NULL
+ * @unverified: why @verified is not true, or %NULL
+ * @certificates: the other end's, then those that it sent of its issuers
+ * @certificates_count: how many; 0 if it has none, and where a session was resumed
+ *	possibly without the issuers
+ * @dns_names: in the other end's certificate (SAN); for a client not all of them
+ *	are the server's that it wants, but one is if @verified
+ * @dns_names_count: how many
+ * @ip_addresses: likewise
+ * @ip_addresses_count: how many
+ */
+struct ktls_handshake {
+	uint16_t version;
+	bool kernel_tx;
+	bool kernel_rx;
+	bool verified;
+	bool names_cut;
+	const char *cipher;
+	const char *alpn;
+	const char *server_name;
+	const char *unverified;
+	const struct ktls_certificate *certificates;
+	size_t certificates_count;
+	const char *const *dns_names;
+	size_t dns_names_count;
+	const struct ktls_ip_address *ip_addresses;
+	size_t ip_addresses_count;
+};
+
+/**
+ * ktls_handshake() - have a connected socket speak TLS
+ * @fd: connected TCP socket, on which nothing was sent or received, or as much as its
+ *	protocol says (STARTTLS); blocking or not
+ * @request: what it is to be
+ * @handshake: gets the handle
+ *
+ * Waits until the handshake is over.  From then on what is sent on the socket is
+ * encrypted, by whatever call, sendfile() and splice() included; to receive,
+ * ktls_receive_data() is there.
+ *
+ * @fd stays the caller's: it has to stay open under that number as long as the handle,
+ * and is closed by the caller.  Its flags stay as they are.
+ *
+ * Also after an error *@handshake is to be freed, and may be given to
+ * ktls_handshake_strerror(); it is %NULL without memory.  If the handshake had begun,
+ * the socket is shut down, so that nothing goes over it in clear.
+ *
+ * Return: 0; -ECONNREFUSED if ktlsd does not run, or serves no programs; -EACCES if it
+ * does not serve this user; -ENOENT if it has no such service; -EBUSY if it is at a
+ * limit; -ETIMEDOUT; -EKEYREJECTED if the other end's certificate is not accepted;
+ * -ECONNABORTED if the other end sent an alert; -ECONNRESET if it went away;
+ * -EPROTO if it speaks no TLS, or has nothing in common; -EPERM or another error of
+ * ktls_attach() and ktls_set_key() if the kernel takes no key; -ENOTSOCK,
+ * -EOPNOTSUPP, -ENOTCONN or -EISCONN if @fd is no socket, not of TCP, not connected, or
+ * speaks TLS already; -EINVAL; or another negative errno.
+ */
+int ktls_handshake(int fd, const struct ktls_handshake_request *request,
+		   struct ktls_handshake **handshake);
+
+/**
+ * ktls_handshake_free() - give the handle back
+ * @handshake: handle, or %NULL
+ *
+ * The socket is left as it is.  ktlsd forgets the secrets: a new key of the other end
+ * cannot be followed any more.
+ */
+void ktls_handshake_free(struct ktls_handshake *handshake);
+
+/**
+ * ktls_handshake_strerror() - the latest failure of a handle
+ * @handshake: handle, or %NULL if there was no memory for one
+ *
+ * Return: what failed and why, in one line without a newline.  It belongs to the
+ * handle, and is good until the next call with it.
+ */
+const char *ktls_handshake_strerror(const struct ktls_handshake *handshake);
+
+/**
+ * ktls_receive_data() - receive, in the place of read()
+ * @handshake: handle
+ * @buffer: gets the bytes
+ * @len: room
+ * @flags: MSG_DONTWAIT, or 0
+ *
+ * Sees to what is no data: session tickets, alerts, and new keys (KeyUpdate), which
+ * ktlsd is asked for.
+ *
+ * Return: bytes; 0 if the other end has ended its stream as TLS does (close_notify);
+ * -EPIPE if the stream was cut off, so that what was received may not be all; -EAGAIN
+ * if there is nothing now; -ECONNABORTED after a fatal alert; -EBADMSG if a record was
+ * forged or damaged; -EPROTO if the other end broke the protocol; -EOPNOTSUPP if
+ * it has changed its key, and this kernel takes no second one (before 6.14), or ktlsd
+ * is gone; -EDQUOT if it did so too often; or another negative errno.  All but
+ * -EAGAIN is final.
+ */
+ssize_t ktls_receive_data(struct ktls_handshake *handshake, void *buffer, size_t len,
+			  int flags);
+
+/**
+ * ktls_send_data() - send, in the place of send()
+ * @handshake: handle
+ * @buffer: what to send
+ * @len: bytes
+ * @flags: as of send(); MSG_NOSIGNAL is implied
+ *
+ * Other calls do as well, as long as the other end asks for no new key; this one
+ * answers it, before the data, as TLS wants it.
+ *
+ * Return: bytes, which may be less than @len; or a negative errno.
+ */
+ssize_t ktls_send_data(struct ktls_handshake *handshake, const void *buffer,
+		       size_t len, int flags);
+
+/**
+ * ktls_handshake_rekey() - send under a new key from now on
+ * @handshake: handle, of TLS 1.3
+ * @request: ask the other end for a new one, too
+ *
+ * Long before 2^24.5 records were sent with AES-GCM (RFC 8446, 5.5).  Before Linux
+ * 6.14, the kernel takes no second key; the connection is at its end then.
+ *
+ * Return: 0; -EOPNOTSUPP with TLS 1.2, when nothing was changed, or if the kernel
+ * takes no second key; or another negative errno.
+ */
+int ktls_handshake_rekey(struct ktls_handshake *handshake, bool request);
+
+/**
+ * ktls_shutdown() - say that this was all
+ * @handshake: handle
+ *
+ * Sends close_notify, and shuts the sending half of the socket down.  The other end
+ * may still send, and that be received, until ktls_receive_data() returns 0.
+ *
+ * Return: 0; -EAGAIN if there is no room now and the socket is not blocking; or
+ * another negative errno.
+ */
+int ktls_shutdown(struct ktls_handshake *handshake);
+
 /**
  * ktls_library_version() - version of the library in use, as "0.1.0"
  */

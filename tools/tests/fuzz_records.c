@@ -151,7 +151,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 		must_hold((ret < 0) == (fuzz_records.end >= 0) && ret <= 1);
 		if (ret < 0)
 			break;
-		must_hold(c.message_head_len < sizeof(c.message_head));
+		must_hold(c.records.head_len < sizeof(c.records.head));
 		must_hold(ret == 0 || (type == KTLS_RECORD_ALERT && n == 2));
 		if (!c.owes_key_update && !c.owes_no_renegotiation)
 			continue;

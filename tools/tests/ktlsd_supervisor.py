@@ -190,6 +190,31 @@ WRONG = [
     (listener([A, C, B]) + listener(['address = "*:1"', C, B]),
      [(6, "the name x is taken by line 1")]),
     (listener([A, C, B], '""'), [(1, "1 to 63 bytes")]),
+    # Services.
+    ("handshake = /run/x\n" + listener([A, C, B]),
+     [(1, "there is none; write a service")]),
+    (listener([C], kind="service"), [(1, "no role; write role = server")]),
+    (listener(["role = both"], kind="service"), [(2, "server client")]),
+    (listener(["role = server"], kind="service"), [(1, "no certificate")]),
+    (listener(["role = client", A, B], kind="service"),
+     [(3, "a service has no option"), (4, "a service has no option")]),
+    (listener(["role = server", C, "ca = /x", "server-name = x"],
+              kind="service"),
+     [(4, "ca is not for role = server"), (5, "server-name is not for")]),
+    (listener(["role = client", "client-ca = /x", "client-certificate = none"],
+              kind="service"),
+     [(3, "client-ca is not for role = client"),
+      (4, "client-certificate is not for")]),
+    (listener(["role = server", C, "client-certificate = required"],
+              kind="service"), [(4, "name a file of certificates")]),
+    (listener(["role = client", "certificate = { /a, /b }"], kind="service"),
+     [(3, "one certificate at most")]),
+    ("handshake-group = no-such-group\n" +
+     listener(["role = client"], kind="service"), [(1, "groupadd --system")]),
+    ("control = /x\nhandshake = /x\n" +
+     listener(["role = client"], kind="service"), [(2, "the same socket")]),
+    (f"handshake = /{'x' * 200}\n" +
+     listener(["role = client"], kind="service"), [(1, "at most 107 bytes")]),
     # Files: they are looked at when all else is right.
     (listener([A, "certificate = /no/such", B]),
      [(3, "certificate /no/such: No such file")]),
@@ -216,7 +241,11 @@ RIGHT = [
                "require = kernel", "source-rate = 0"]) +
      listener(["address = 'unix:@x'", "backend = localhost:443",
                "server-name = example.org"], "y", "connector"), 2, 1),
-    ("handshake = /run/x\n", 0, 0),
+    ("handshake = /run/x\nhandshake-group = root\n" +
+     listener(["role = client", f"ca = '{CERT}'", "server-name = x",
+               "alpn = { h2, http/1.1 }", C], kind="service") +
+     listener(["role = server", C, "client-certificate = optional",
+               f"client-ca = '{CERT}'"], "y", "service"), 2, 1),
 ]
 
 
