@@ -257,7 +257,8 @@ int main(void)
 	test_updates();
 	test_tickets();
 	test_chance();
-	EVP_KDF_free(hkdf);
+	EVP_KDF_CTX_free(hkdf_sha256);
+	EVP_KDF_CTX_free(hkdf_sha384);
 	EVP_KDF_free(prf);
 	return tap_end();
 }
