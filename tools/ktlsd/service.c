@@ -401,6 +401,25 @@ void service_done(struct connection *c)
 
 /* Requests */
 
+/* The only one; if there are more, none. */
+static void take_descriptors(const struct cmsghdr *cmsg, const struct msghdr *msg,
+			     int *only)
+{
+	size_t i, count;
+	int fd;
+
+	if (cmsg->cmsg_level != SOL_SOCKET || cmsg->cmsg_type != SCM_RIGHTS)
+		return;
+	count = (cmsg->cmsg_len - CMSG_LEN(0)) / sizeof(fd);
+	for (i = 0; i < count; i++) {
+		memcpy(&fd, CMSG_DATA(cmsg) + i * sizeof(fd), sizeof(fd));
+		if (count == 1 && *only < 0 && !(msg->msg_flags & MSG_CTRUNC))
+			*only = fd;
+		else
+			close_foreign(fd);
+	}
+}
+
 /*
  * Returns 1 with a request, and its descriptor or -1; 0 at the end; or a negative
  * errno.
@@ -427,15 +446,9 @@ static int receive_request(struct connection *c, struct ktls_wire_request *q, in
 	set_alarm(0);
 	if (n < 0)
 		return errno == EINTR ? -EAGAIN : -errno;
-	/* There is room for one; of more the kernel closes the others. */
-	cmsg = CMSG_FIRSTHDR(&msg);
-	if (cmsg && cmsg->cmsg_level == SOL_SOCKET &&
-	    cmsg->cmsg_type == SCM_RIGHTS && cmsg->cmsg_len == CMSG_LEN(sizeof(int)))
-		memcpy(fd, CMSG_DATA(cmsg), sizeof(*fd));
-	if ((msg.msg_flags & MSG_CTRUNC) && *fd >= 0) {
-		close_foreign(*fd);
-		*fd = -1;
-	}
+	/* There is room for one; of more the kernel closes the others, mostly. */
+	for (cmsg = CMSG_FIRSTHDR(&msg); cmsg; cmsg = CMSG_NXTHDR(&msg, cmsg))
+		take_descriptors(cmsg, &msg, fd);
 	if (!n)
 		err = 0;
 	else if (msg.msg_flags & MSG_TRUNC)
