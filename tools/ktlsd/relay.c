@@ -107,6 +107,17 @@ static int wrote(struct connection *c, struct flow *f, struct end *to, ssize_t n
 	return n;
 }
 
+/*
+ * Less than there was room for: if there is more, epoll says so.  But not where the
+ * kernel decrypts: poll() knows of a record when it has been looked for, which only
+ * those do who read.
+ */
+static void took_little(const struct connection *c, struct end *from)
+{
+	if (from->side == SIDE_PLAIN || !c->kernel_rx)
+		from->readable = false;
+}
+
 /* Through a buffer: what is small costs less so */
 
 static int push_copied(struct connection *c, struct flow *f, struct end *to,
@@ -159,9 +170,8 @@ static int pull_copied(struct connection *c, struct flow *f, struct end *from,
 		n = -before;
 	if (n <= 0)
 		return read_nothing(c, f, from, n);
-	/* If there is more, epoll says so. */
 	if (n < SCRATCH_BYTES)
-		from->readable = false;
+		took_little(c, from);
 	else if (!f->copied)
 		f->bulk = true;
 	f->held = n;
@@ -211,7 +221,7 @@ static int pull_spliced(struct connection *c, struct flow *f, struct end *from,
 	}
 	f->held = n;
 	if (n < SCRATCH_BYTES) {
-		from->readable = false;
+		took_little(c, from);
 		f->bulk = false;
 	}
 	return to->writable ? push_spliced(c, f, to) : n;

@@ -64,11 +64,11 @@ static void go_on(struct connection *c, struct files_next next)
 	c->deadline = next.deadline;
 	switch (next.what) {
 	case FILES_READABLE:
-		/* Of what OpenSSL holds epoll knows nothing. */
-		if (!c->kernel_rx && SSL_has_pending(c->handshake.ssl)) {
+		/* Neither of OpenSSL's records nor of the kernel's epoll knows all. */
+		if (!c->kernel_rx && SSL_has_pending(c->handshake.ssl))
 			e->readable = true;
+		if (e->readable)
 			worker_take_turn(c);
-		}
 		worker_watch(c->worker, e, EPOLLIN);
 		break;
 	case FILES_WRITABLE:
