@@ -9,8 +9,8 @@
 #	make check		test everything on three kernels
 #		HOSTS="..."	on these of: bookworm trixie sid local
 #		TESTS="..."	these only, e.g. TESTS="static ktls ktls:counters"
-#	make check-full		as check, with every cell of ktlsd's matrix and more
-#				bytes in each
+#	make check-full		as check, with every cell of ktlsd's matrix, more
+#				bytes in each, and what takes it minutes to bear
 #	make check-debug	all that needs a kernel, on one that checks itself
 #	make bench		what it costs, in instructions
 #	make mutate		whether the tests notice wrong counters
