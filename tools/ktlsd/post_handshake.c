@@ -12,6 +12,11 @@
 #include "ktlsd.h"
 #include "worker.h"
 
+#define KEY_UPDATE 24
+#ifndef SOL_TLS
+#define SOL_TLS 282
+#endif
+
 /* More than that of them in a minute is no use that we know. */
 #define KEY_UPDATES_MAX 64
 #define MINUTE_NS 60000000000ull
@@ -91,6 +96,22 @@ static int follow_key_update(struct connection *c, bool wants_ours)
 	return 0;
 }
 
+/*
+ * The kernel (since 6.14) waits for a key where a record of the handshake begins like
+ * a KeyUpdate, also in the middle of another message (tls_check_pending_rekey()).
+ * It goes on when it gets the key that it has.
+ */
+static void keep_key(struct connection *c)
+{
+	struct kernel_key key = { 0 };
+	int fd = c->ends[SIDE_TLS].fd;
+
+	key.len = kernel_key_len(c->handshake.secrets.cipher);
+	if (!getsockopt(fd, SOL_TLS, TLS_RX, &key, &key.len))
+		ktls_set_key(fd, KTLS_DIRECTION_RX, &key, key.len);
+	kernel_key_forget(&key);
+}
+
 int post_handshake_record(struct connection *c, uint8_t type,
 			  const uint8_t *content, size_t len)
 {
@@ -107,6 +128,9 @@ int post_handshake_record(struct connection *c, uint8_t type,
 		c->owes_no_renegotiation = true;
 	if (events & KTLS_POST_KEY_UPDATE)
 		return follow_key_update(c, events & KTLS_POST_KEY_WANTED);
+	if (c->records.tls13 && type == KTLS_RECORD_HANDSHAKE && len &&
+	    content[0] == KEY_UPDATE)
+		keep_key(c);
 	return !!(events & KTLS_POST_END);
 }
 

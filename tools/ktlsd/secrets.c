@@ -182,6 +182,20 @@ static bool expand_label(const struct secrets *s, const uint8_t *secret,
 	return ok;
 }
 
+socklen_t kernel_key_len(uint16_t cipher)
+{
+	switch (cipher) {
+	case TLS_CIPHER_AES_GCM_128:
+		return sizeof(struct tls12_crypto_info_aes_gcm_128);
+	case TLS_CIPHER_AES_GCM_256:
+		return sizeof(struct tls12_crypto_info_aes_gcm_256);
+	case TLS_CIPHER_AES_CCM_128:
+		return sizeof(struct tls12_crypto_info_aes_ccm_128);
+	default:
+		return sizeof(struct tls12_crypto_info_chacha20_poly1305);
+	}
+}
+
 static void put_sequence(uint8_t *to, uint64_t n)
 {
 	int i;
@@ -197,12 +211,12 @@ static void fill_key(const struct secrets *s, const uint8_t *key,
 	memset(k, 0, sizeof(*k));
 	k->info.version = s->version;
 	k->info.cipher_type = s->cipher;
+	k->len = kernel_key_len(s->cipher);
 #define FILL_AES(what) do {						\
 	memcpy(k->what.key, key, sizeof(k->what.key));			\
 	memcpy(k->what.salt, iv, SALT_LEN);				\
 	memcpy(k->what.iv, iv + SALT_LEN, sizeof(k->what.iv));		\
 	put_sequence(k->what.rec_seq, sequence);			\
-	k->len = sizeof(k->what);					\
 } while (0)
 	switch (s->cipher) {
 	case TLS_CIPHER_AES_GCM_128:
@@ -219,7 +233,6 @@ static void fill_key(const struct secrets *s, const uint8_t *key,
 		       sizeof(k->chacha20_poly1305.key));
 		memcpy(k->chacha20_poly1305.iv, iv, IV_LEN);
 		put_sequence(k->chacha20_poly1305.rec_seq, sequence);
-		k->len = sizeof(k->chacha20_poly1305);
 		break;
 	}
 #undef FILL_AES

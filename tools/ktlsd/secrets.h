@@ -64,6 +64,9 @@ int secrets_derive(SSL *ssl, struct secrets *s, uint64_t records,
 int secrets_renew(struct secrets *s, enum secret_side side,
 		  struct kernel_key *key);
 
+/* Of a cipher's structure. */
+socklen_t kernel_key_len(uint16_t cipher);
+
 void secrets_forget(struct secrets *s);
 void kernel_key_forget(struct kernel_key *key);
 
