@@ -32,6 +32,34 @@ static bool stderr_is_journal(void)
 	return known > 0;
 }
 
+/* What others can cause at will must not fill the disk: so many lines a second. */
+#define OFTEN 20
+
+static bool is_too_often(int priority)
+{
+	static unsigned int said, left_out;
+	static uint64_t begin;
+	uint64_t now;
+
+	if (priority < LOG_INFO)
+		return false;
+	now = monotonic_ns();
+	if (now - begin >= 1000000000) {
+		unsigned int n = left_out;
+
+		begin = now;
+		said = 0;
+		left_out = 0;
+		if (n)
+			log_line(LOG_NOTICE, "%u lines like those before were left out",
+				 n);
+	}
+	if (said++ < OFTEN)
+		return false;
+	left_out++;
+	return true;
+}
+
 void log_line(int priority, const char *format, ...)
 {
 	char text[2048], line[sizeof(text) + 64];
@@ -41,6 +69,8 @@ void log_line(int priority, const char *format, ...)
 	int len;
 	char *c;
 
+	if (is_too_often(priority))
+		return;
 	va_start(ap, format);
 	vsnprintf(text, sizeof(text), format, ap);
 	va_end(ap);
