@@ -58,6 +58,7 @@ def ktlsd(d, pem, port):
     conf = write(f"{d}/ktlsd.conf", f"""
 workers = 1
 user = nobody
+prove-interval = 0
 control = "{d}/control"
 listener bench {{
     address = "127.0.0.1:{port}"
