@@ -246,6 +246,9 @@ static void stay_in_user_space(struct connection *c, int err)
 		count(&n->user_tx, 1);
 	if (!c->kernel_rx)
 		count(&n->user_rx, 1);
+	/* Who has left already wants none. */
+	if (err == -ENOTCONN)
+		return;
 	log_line(LOG_INFO, "%s: %s stays in user space: %s", conf_of(c)->name,
 		 !c->kernel_tx && !c->kernel_rx ? "a connection" :
 		 !c->kernel_tx ? "sending of a connection" :
