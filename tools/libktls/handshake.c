@@ -472,7 +472,8 @@ int ktls_shutdown(struct ktls_handshake *handshake)
 			return fail(h, err, "could not send: %s", strerror(-err));
 		h->said_end = true;
 	}
-	if (shutdown(h->fd, SHUT_WR))
+	/* The other end may have left as soon as it had said that it ends. */
+	if (shutdown(h->fd, SHUT_WR) && errno != ENOTCONN)
 		return fail(h, -errno, "could not end it: %s", strerror(errno));
 	return h->failed;
 }
