@@ -468,7 +468,7 @@ int ktls_shutdown(struct ktls_handshake *handshake)
 		err = pay(h, 0);
 		if (!err)
 			err = ktls_send_alert(h->fd, KTLS_ALERT_CLOSE_NOTIFY, 0);
-		if (err)
+		if (err && err != -EPIPE && err != -ECONNRESET && err != -ENOTCONN)
 			return fail(h, err, "could not send: %s", strerror(-err));
 		h->said_end = true;
 	}
